@@ -1,0 +1,308 @@
+"""One JetStream KV bucket: make it, read and write single keys, list keys. Plain blocking code on a Link.
+
+The format is NATS's own key-value layout (ADR-8): stream ``KV_<bucket>``, subjects ``$KV.<bucket>.<key>``, a deletion is a
+message with the header ``KV-Operation``. Reading many at once is in ``bulk``.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from dataclasses import dataclass
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
+
+from basket.bus import translate
+from basket.bus.link import Link
+from basket.bus.record import Record, from_direct, from_stored
+from basket.bus.replies import Reply
+from basket.errors import BasketError, BasketTimeoutError, BucketMissingError, JetStreamError
+
+log = logging.getLogger("basket.bus")
+
+DELETED = {"KV-Operation": "DEL"}
+NOT_FOUND, NO_RESPONDERS = 404, 503
+_WINDOW_COUNT, _WINDOW_BYTES = 2000, 4 << 20
+"""Most puts, and most bytes, on their way at once."""
+
+
+@dataclass(frozen=True)
+class BucketSpec:
+    """How a bucket is made when it is missing. ``ttl`` in seconds, 0 for none; ``history`` in values a key."""
+
+    name: str
+    description: str
+    history: int = 1
+    ttl: float = 0.0
+    replicas: int = 1
+
+    @property
+    def stream(self) -> str:
+        return f"KV_{self.name}"
+
+    @property
+    def prefix(self) -> str:
+        return f"$KV.{self.name}."
+
+    def stream_config(self) -> Dict[str, Any]:
+        """The stream behind the bucket, the same as the other clients make, so that whoever is first makes it right."""
+        ttl = int(self.ttl * 1e9)
+        window = 120_000_000_000
+        return {
+            "name": self.stream,
+            "description": self.description,
+            "subjects": [f"{self.prefix}>"],
+            "retention": "limits",
+            "discard": "new",
+            "storage": "file",
+            "max_consumers": -1,
+            "max_msgs": -1,
+            "max_bytes": -1,
+            "max_age": ttl,
+            "max_msg_size": -1,
+            "max_msgs_per_subject": self.history,
+            "num_replicas": self.replicas,
+            "duplicate_window": min(window, ttl) if ttl else window,
+            "allow_rollup_hdrs": True,
+            "deny_delete": True,
+            "allow_direct": True,
+        }
+
+
+class Bucket:
+    """All methods block, until ``deadline`` on ``time.monotonic()``, from any thread. Errors are those of ``Link.request``,
+    JetStreamError where the server refuses, BucketMissingError where there is no bucket and none can be made."""
+
+    def __init__(self, link: Link, spec: BucketSpec) -> None:
+        self.link = link
+        self.spec = spec
+        self.direct = True
+        """Whether direct gets are answered; learnt to be False from a bucket that somebody made without them."""
+        self._seen = False
+
+    # -- the bucket itself ------------------------------------------------------------------------------------------------
+
+    def api(self, verb: str, body: Optional[Mapping[str, Any]] = None, *, deadline: float) -> Dict[str, Any]:
+        """Ask JetStream's API about this bucket's stream, e.g. ``STREAM.INFO``; gives its answer, raises its error."""
+        data = json.dumps(body).encode() if body is not None else b""
+        reply = self.link.request(f"$JS.API.{verb}.{self.spec.stream}", data, deadline=deadline)
+        if reply.status == NO_RESPONDERS:
+            raise translate.no_jetstream()
+        answer = reply.json()
+        error = translate.api_error(answer, f"bucket {self.spec.name!r}")
+        if error is not None:
+            if getattr(error, "code", None) == translate.STREAM_NOT_FOUND:
+                raise BucketMissingError(
+                    f"bucket {self.spec.name!r} does not exist on this server: start an agent, or publish something",
+                    code=translate.STREAM_NOT_FOUND,
+                )
+            raise error
+        return answer
+
+    def info(self, *, deadline: float) -> Dict[str, Any]:
+        """The stream's configuration and state, as the server tells them."""
+        return self.api("STREAM.INFO", deadline=deadline)
+
+    def create(self, *, deadline: float) -> None:
+        """Make the bucket. An existing one with other settings is left as it is."""
+        try:
+            self.api("STREAM.CREATE", self.spec.stream_config(), deadline=deadline)
+            log.info("bucket %r was missing and has been made", self.spec.name)
+        except JetStreamError as error:
+            if error.code == 10058:  # the name is in use with another configuration: somebody was quicker
+                return
+            raise BucketMissingError(
+                f"bucket {self.spec.name!r} does not exist and could not be made: {error}", code=error.code
+            ) from error
+        finally:
+            self._seen = True
+
+    def absent(self, *, deadline: float, make: bool) -> None:
+        """Nobody answered for this bucket: find out why, and mend it or raise.
+
+        Made when it is missing at this process's first use of it, and whenever something is to be written; a bucket that
+        vanished under a reader is an error, for an empty answer would hide the loss.
+        """
+        try:
+            config = self.info(deadline=deadline).get("config", {})
+        except BucketMissingError:
+            if self._seen and not make:
+                raise
+            self.create(deadline=deadline)
+            return
+        self._seen = True
+        if config.get("allow_direct"):
+            # There now: another process has just made it, or its leader has just been elected.
+            self.direct = True
+        else:
+            self.direct = False
+
+    # -- single keys ------------------------------------------------------------------------------------------------------
+
+    def get(self, key: str, *, deadline: float) -> Optional[Record]:
+        """The last value of a key, None where there is none or it was deleted."""
+        record = self.last(key, deadline=deadline)
+        return None if record is None or record.deleted else record
+
+    def last(self, key: str, *, deadline: float) -> Optional[Record]:
+        """The last message of a key, deletion markers included."""
+        subject = self.spec.prefix + key
+        for _ in self.attempts(deadline):
+            if not self.direct:
+                return self._stored(subject, deadline)
+            reply = self.link.request(f"$JS.API.DIRECT.GET.{self.spec.stream}.{subject}", deadline=deadline)
+            code = reply.status
+            if not code or reply.data:
+                self._seen = True
+                return from_direct(*reply)
+            if code == NOT_FOUND:
+                self._seen = True
+                return None
+            if code != NO_RESPONDERS:
+                raise JetStreamError(f"bucket {self.spec.name!r}: reading {key!r} was answered with status {code}")
+            self.absent(deadline=deadline, make=False)
+        raise self.unanswered()
+
+    def _stored(self, subject: str, deadline: float) -> Optional[Record]:
+        try:
+            answer = self.api("STREAM.MSG.GET", {"last_by_subj": subject}, deadline=deadline)
+        except JetStreamError as error:
+            if error.code == 10037:  # no message found
+                return None
+            raise
+        return from_stored(answer["message"])
+
+    def attempts(self, deadline: float) -> Iterator[int]:
+        """Rounds of trying while ``absent`` finds reasons to: at least two, then until the deadline with a growing pause."""
+        import threading
+
+        pause = 0.02
+        for count in range(1000):
+            yield count
+            if count:
+                if time.monotonic() + pause > deadline:
+                    return
+                threading.Event().wait(pause)
+                pause = min(pause * 2, 0.5)
+
+    def seen(self) -> None:
+        """This bucket has answered: should it be missing later, it vanished."""
+        self._seen = True
+
+    def unanswered(self) -> JetStreamError:
+        """The error for a bucket that is there while its requests go unheard."""
+        return JetStreamError(f"bucket {self.spec.name!r} exists, but nobody answers for it: has its stream a leader?")
+
+    def put(self, key: str, data: bytes, *, deadline: float, headers: Optional[Dict[str, str]] = None) -> int:
+        """Store a value; its revision, once JetStream has acknowledged it. ValueTooLargeError, OutcomeUnknownError."""
+        self.check_size(key, data)
+        for _ in self.attempts(deadline):
+            reply = self.link.request(self.spec.prefix + key, data, deadline=deadline, headers=headers, write=True)
+            if reply.status != NO_RESPONDERS:
+                return self._revision(key, reply)
+            self.absent(deadline=deadline, make=True)
+        raise self.unanswered()
+
+    def check_size(self, key: str, data: bytes) -> None:
+        """ValueTooLargeError before anything is sent: the server would cut the whole connection."""
+        if len(data) > self.link.max_payload:
+            raise translate.too_large(f"the value of {key!r}", len(data), self.link.max_payload)
+
+    def _revision(self, key: str, reply: Reply) -> int:
+        answer = reply.json()
+        error = translate.api_error(answer, f"bucket {self.spec.name!r}: writing {key!r}")
+        if error is not None:
+            if getattr(error, "code", None) == translate.MESSAGE_TOO_LARGE:
+                raise translate.too_large(f"the value of {key!r}", len(reply.data), self.link.max_payload) from error
+            raise error
+        if not isinstance(answer.get("seq"), int):
+            raise JetStreamError(f"bucket {self.spec.name!r}: writing {key!r} was answered with {reply.data[:80]!r}")
+        self._seen = True
+        return int(answer["seq"])
+
+    def put_many(self, values: Mapping[str, bytes], *, deadline: float) -> Tuple[Dict[str, int], Dict[str, BasketError]]:
+        """Store many, without waiting for one before the next: revisions by key, and errors by key."""
+        stored: Dict[str, int] = {}
+        failed: Dict[str, BasketError] = {}
+        todo: Dict[str, bytes] = {}
+        for key, data in values.items():
+            try:
+                self.check_size(key, data)
+                todo[key] = data
+            except BasketError as error:
+                failed[key] = error
+        for _ in self.attempts(deadline):
+            homeless: Dict[str, bytes] = {}
+            for window in _windows(todo):
+                keys = list(window)
+                if time.monotonic() >= deadline:
+                    failed.update(dict.fromkeys(keys, BasketTimeoutError("not sent: the deadline had passed")))
+                    continue
+                try:
+                    answers = self.link.request_many(
+                        [self.spec.prefix + key for key in keys], list(window.values()), deadline=deadline, write=True
+                    )
+                except BasketError as error:
+                    if not stored and not failed and len(keys) == len(todo):
+                        raise
+                    failed.update(dict.fromkeys(keys, error))
+                    continue
+                failed.update({keys[index]: refused for index, refused in answers.errors.items()})
+                for index, reply in answers.replies.items():
+                    if reply.status == NO_RESPONDERS:
+                        homeless[keys[index]] = window[keys[index]]
+                        continue
+                    try:
+                        stored[keys[index]] = self._revision(keys[index], reply)
+                    except BasketError as error:
+                        failed[keys[index]] = error
+            if not homeless:
+                return stored, failed
+            todo = homeless
+            try:
+                self.absent(deadline=deadline, make=True)
+            except BasketError as error:
+                failed.update(dict.fromkeys(todo, error))
+                return stored, failed
+        failed.update({key: self.unanswered() for key in todo})
+        return stored, failed
+
+    def delete(self, key: str, *, deadline: float) -> bool:
+        """Mark a key deleted; False, and nothing written, where there was no value."""
+        if self.get(key, deadline=deadline) is None:
+            return False
+        self.put(key, b"", deadline=deadline, headers=DELETED)
+        return True
+
+    # -- which keys ---------------------------------------------------------------------------------------------------------
+
+    def subjects(self, pattern: str, *, deadline: float) -> List[str]:
+        """Keys that match a NATS pattern (``*`` one part, ``>`` the rest), **deleted ones included**, without their values."""
+        keys: List[str] = []
+        wanted = self.spec.prefix + pattern
+        for _ in self.attempts(deadline):
+            try:
+                while True:
+                    answer = self.api("STREAM.INFO", {"subjects_filter": wanted, "offset": len(keys)}, deadline=deadline)
+                    page = (answer.get("state") or {}).get("subjects") or {}
+                    keys.extend(subject[len(self.spec.prefix) :] for subject in page)
+                    if not page or len(keys) >= int(answer.get("total") or 0):
+                        self._seen = True
+                        return keys
+            except BucketMissingError:
+                keys.clear()
+                self.absent(deadline=deadline, make=False)
+        raise self.unanswered()
+
+
+def _windows(values: Mapping[str, bytes]) -> Iterator[Dict[str, bytes]]:
+    window: Dict[str, bytes] = {}
+    size = 0
+    for key, data in values.items():
+        window[key] = data
+        size += len(data)
+        if len(window) >= _WINDOW_COUNT or size >= _WINDOW_BYTES:
+            yield window
+            window, size = {}, 0
+    if window:
+        yield window

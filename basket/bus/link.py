@@ -1,0 +1,539 @@
+"""One connection to NATS, kept alive, and the blocking request on it. Knows subjects and bytes, not buckets.
+
+States: **connected**; **suspended** (lost, being rebuilt: reads wait for it until their deadline); **closed**.
+A lost connection is never repaired but replaced: fresh client, fresh credentials, subscriptions made anew, so there is one
+way to become connected and every rebuild starts from what the files hold now.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import random
+import threading
+import time
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, TypeVar
+from urllib.parse import unquote
+
+from basket.bus import loop as loops
+from basket.bus import translate
+from basket.bus.replies import BatchWaiter, ManyWaiter, Reply, Waiter
+from basket.bus.settings import Settings
+from basket.bus.wire import Headers, Receiver, WireClient
+from basket.errors import AuthError, BasketError, ClosedError, OutcomeUnknownError, PermissionDeniedError, UnreachableError
+
+log = logging.getLogger("basket.bus")
+
+CONNECTED, SUSPENDED, CLOSED = "connected", "suspended", "closed"
+
+RETRY_FIRST, RETRY_MOST = 0.05, 0.8
+"""Seconds between attempts to reconnect, doubled each time, with jitter: a fleet finds its server within a second."""
+
+RETRY_REFUSED = 30.0
+"""The same where the credentials were refused: nobody hammers a server with a bad password."""
+
+PROBE_TIMEOUT = 2.0
+"""Seconds for the ping that follows a request without answer; without a pong the connection counts as dead."""
+
+CLOSE_TIMEOUT = 2.0
+
+W = TypeVar("W", bound=Waiter)
+
+
+class Subscription(NamedTuple):
+    """A standing wish for messages, renewed with every new connection."""
+
+    subject: str
+    receiver: Receiver
+    queue: str
+
+
+class Link:
+    """Make it, ``open`` it, use it from any thread, ``close`` it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._reset()
+        self._state = CLOSED
+
+    def _reset(self) -> None:
+        """Everything that belongs to one process: at the start, and again in the child of a fork."""
+        self._generation = loops.generation
+        self._thread: Optional[loops.LoopThread] = None
+        self._client: Optional[WireClient] = None
+        self._changed = threading.Condition()
+        self._state = SUSPENDED
+        self._last_error: Optional[BasketError] = None
+        self._waiters: Dict[bytes, Waiter] = {}
+        self._tokens = itertools.count(1)
+        self._inbox = ""
+        self._inbox_prefix = self.settings.inbox
+        self._standing: List[Subscription] = []
+        self._discovered: List[str] = []
+        self._rebuilding: Optional[asyncio.Task[None]] = None
+        self._probing = False
+        self._listeners: List[Callable[[], None]] = []
+        self.connections = 0
+        """How many connections were made so far."""
+        self.max_payload = 1 << 20
+        self.server_version: Tuple[int, ...] = ()
+
+    # -- life ---------------------------------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> str:
+        """``connected``, ``suspended`` or ``closed``."""
+        return self._state
+
+    @property
+    def last_error(self) -> Optional[BasketError]:
+        """Why the last attempt to connect failed; None while connected."""
+        return self._last_error
+
+    def open(self, timeout: float) -> None:
+        """Connect, or raise: each server is tried once, so that one that is down is told at once. ``timeout`` in seconds."""
+        if self._state != CLOSED:
+            return
+        self._reset()
+        self._thread = loops.acquire()
+        try:
+            self._thread.run(self._first(time.monotonic() + timeout), timeout + 1)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """End everything, bounded in time; waiting calls raise ClosedError. Any thread, any number of times."""
+        with self._changed:
+            if self._state == CLOSED and self._thread is None:
+                return
+            self._state = CLOSED
+            thread, self._thread = self._thread, None
+            self._changed.notify_all()
+        if thread is None or self._generation != loops.generation:
+            return
+        try:
+            if threading.get_ident() == thread.ident:
+                thread.loop.create_task(self._shut())  # cannot wait for itself; the loop's end waits for its tasks
+            else:
+                thread.run(self._shut(), CLOSE_TIMEOUT)
+        except (BasketError, RuntimeError) as error:
+            log.debug("closing: %s", error)
+        finally:
+            loops.release(thread)
+
+    async def _shut(self) -> None:
+        if self._rebuilding is not None:
+            self._rebuilding.cancel()
+        client, self._client = self._client, None
+        for waiter in list(self._waiters.values()):
+            waiter.fail(ClosedError("this Basket was closed while the call was waiting"))
+        self._waiters.clear()
+        if client is not None:
+            await client.end(CLOSE_TIMEOUT / 2)
+
+    def on_connected(self, listener: Callable[[], None]) -> None:
+        """Call ``listener()`` on the loop's thread after every later connection. It must not block."""
+        self._listeners.append(listener)
+
+    # -- becoming connected (on the loop) --------------------------------------------------------------------------------
+
+    async def _first(self, deadline: float) -> None:
+        self._take(await self._open_any(deadline))
+
+    async def _open_any(self, deadline: float) -> WireClient:
+        """A client connected to one of the servers, each tried once; the most telling error otherwise."""
+        addresses = list(dict.fromkeys([*self.settings.urls, *self._discovered]))
+        first, rest = addresses[:1], addresses[1:]
+        random.shuffle(rest)  # the first one named is preferred, the others share the load of its absence
+        worst: Optional[BasketError] = None
+        for index, url in enumerate(first + rest):
+            left = deadline - time.monotonic()
+            if left <= 0:
+                break
+            share = left / (len(addresses) - index)
+            try:
+                return await self._open(url, min(share, 3.0) if len(addresses) > 1 else share)
+            except Exception as error:
+                ours = translate.connection_error(error, url)
+                # A refusal says more than silence does.
+                if worst is None or isinstance(worst, UnreachableError):
+                    worst = ours
+        raise worst or UnreachableError("no time left to connect")
+
+    async def _open(self, url: str, timeout: float) -> WireClient:
+        client = WireClient()
+        failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        async def on_error(error: Exception) -> None:
+            if not failed.done():
+                failed.set_exception(error)
+            self._error(client, error)
+
+        async def on_closed() -> None:
+            self._lost(client)
+
+        connecting = asyncio.ensure_future(self._start(client, url, timeout, on_error, on_closed))
+        try:
+            # nats-py goes on trying for ever by itself, and tells its error callback what failed: the first error ends it.
+            await asyncio.wait({connecting, failed}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+            if connecting.done():
+                connecting.result()
+            elif failed.done():
+                failed.result()
+            else:
+                raise asyncio.TimeoutError()
+            self._inbox = await self._make_inbox(client, timeout)
+            return client
+        except BaseException:
+            connecting.cancel()
+            await asyncio.wait({connecting})
+            if not connecting.cancelled():
+                connecting.exception()
+            await client.end(CLOSE_TIMEOUT / 2)
+            raise
+        finally:
+            if not failed.done():
+                failed.cancel()
+            elif not failed.cancelled():
+                failed.exception()
+
+    async def _start(self, client: WireClient, url: str, timeout: float, on_error: Any, on_closed: Any) -> None:
+        s = self.settings
+        address, user, password = translate.split_url(url)
+        if not user and s.urls:
+            _, user, password = translate.split_url(s.urls[0])  # a discovered address carries no user
+        user, password = unquote(user or ""), unquote(password or "")
+        token = s.token
+        if user and not password:  # nats://token@host
+            user, token = "", user
+        await client.connect(
+            address,
+            name=s.name,
+            error_cb=on_error,
+            closed_cb=on_closed,
+            allow_reconnect=False,
+            max_reconnect_attempts=-1,
+            connect_timeout=timeout,
+            ping_interval=s.ping_interval,
+            max_outstanding_pings=2,
+            inbox_prefix=self._inbox_prefix,
+            user=s.user or user or None,
+            password=s.password or password or None,
+            token=token,
+            user_credentials=s.credentials,
+            nkeys_seed=s.nkey_seed,
+            tls=s.tls_context(),
+            tls_handshake_first=s.tls_first,
+        )
+        if address.startswith("tls:") and not client.is_encrypted:
+            raise UnreachableError(f"{translate.without_secrets(url)} does not speak TLS, though tls:// asks for it")
+
+    async def _make_inbox(self, client: WireClient, timeout: float) -> str:
+        """Subscribe to where replies come in, and see that the server lets us."""
+        inbox: str = client.new_inbox()
+        await client.receive(f"{inbox}.>", self._incoming(len(inbox) + 1))
+        await client.flush(timeout=max(timeout, 0.1))
+        if client.refused is not None and client.refused[0] == "subscription":
+            if self._inbox_prefix == "_INBOX":
+                raise translate.denied("subscription", f"{inbox}.>")
+            # Credentials made for another implementation may know the shared prefix only.
+            log.warning("the server refuses the private inbox %s.>, falling back to _INBOX.>", self._inbox_prefix)
+            self._inbox_prefix = "_INBOX"
+            client.refused = None
+            client.use_inbox_prefix("_INBOX")
+            return await self._make_inbox(client, timeout)
+        return inbox
+
+    def _take(self, client: WireClient) -> None:
+        """This client is the connection from now on."""
+        self._client = client
+        self.connections += 1
+        self.max_payload = client.max_payload
+        self.server_version = client.version
+        self._discovered = client.discovered
+        for wish in self._standing:
+            client.loop_task(client.receive(wish.subject, wish.receiver, wish.queue))
+        with self._changed:
+            if self._state == CLOSED:
+                return
+            self._state = SUSPENDED if client.is_closed else CONNECTED
+            self._last_error = None
+            self._changed.notify_all()
+        if client.is_closed:  # it went down again while we were still greeting it
+            self._lost(client)
+            return
+        for listener in list(self._listeners):
+            try:
+                listener()
+            except Exception:
+                log.exception("a listener failed")
+
+    def _lost(self, client: WireClient) -> None:
+        if client is not self._client:
+            return
+        self._client = None
+        with self._changed:
+            if self._state == CLOSED:
+                return
+            self._state = SUSPENDED
+            self._last_error = UnreachableError("the connection to NATS was lost")
+            self._changed.notify_all()
+        log.info("connection lost, reconnecting")
+        waiters, self._waiters = self._waiters, {}
+        for waiter in waiters.values():
+            waiter.drop()
+        self._rebuilding = asyncio.ensure_future(self._rebuild())
+
+    async def _rebuild(self) -> None:
+        delay = RETRY_FIRST
+        while self._state != CLOSED:
+            try:
+                self._take(await self._open_any(time.monotonic() + 5.0))
+                log.info("connected again")
+                return
+            except BasketError as error:
+                if str(error) != str(self._last_error):
+                    log.warning("%s; trying on", error)
+                self._last_error = error
+                with self._changed:
+                    self._changed.notify_all()
+                most = RETRY_REFUSED if isinstance(error, (AuthError, PermissionDeniedError)) else RETRY_MOST
+            await asyncio.sleep(min(delay, most) * random.uniform(0.5, 1.0))
+            delay = min(delay * 2, most)
+
+    def _error(self, client: WireClient, error: Exception) -> None:
+        """What the server complained about, told to the call that it concerns."""
+        found = translate.violation(str(error))
+        if found is None:
+            log.debug("nats: %s", error)
+            return
+        client.refused = found
+        action, subject = found
+        for token, waiter in list(self._waiters.items()):
+            if isinstance(waiter, ManyWaiter):
+                for index, asked in enumerate(waiter.subjects):
+                    if asked.lower() == subject:
+                        waiter.fail_one(index, translate.denied(action, asked))
+            elif action == "publish" and waiter.subject.lower() == subject:
+                self._waiters.pop(token, None)
+                waiter.fail(translate.denied(action, waiter.subject))
+
+    # -- messages in and out (on the loop) -------------------------------------------------------------------------------
+
+    def _incoming(self, skip: int) -> Receiver:
+        def receive(subject: bytes, reply: bytes, headers: Headers, data: bytes) -> None:
+            token, _, index = subject[skip:].partition(b".")
+            waiter = self._waiters.get(token)
+            if waiter is not None and waiter.fill(index, headers, data):
+                self._waiters.pop(token, None)
+
+        return receive
+
+    def _send(self, waiter: Waiter, subject: str, data: bytes, headers: Optional[Dict[str, str]]) -> None:
+        client = self._client
+        if client is None:
+            waiter.drop()
+            return
+        self._waiters[waiter.token] = waiter
+        waiter.sent = True
+        client.send(subject, f"{self._inbox}.{waiter.token.decode()}", data, headers)
+
+    async def _send_many(self, waiter: ManyWaiter, bodies: Sequence[bytes], headers: Optional[Dict[str, str]]) -> None:
+        client = self._client
+        if client is None:
+            waiter.drop()
+            return
+        self._waiters[waiter.token] = waiter
+        waiter.sent = True
+        reply = f"{self._inbox}.{waiter.token.decode()}."
+        try:
+            unsettled = 0
+            for index, (subject, data) in enumerate(zip(waiter.subjects, bodies)):
+                client.send(subject, f"{reply}{index}", data, headers)
+                unsettled += len(data) + 100
+                if unsettled > 1 << 18:
+                    await client.settle()
+                    if waiter.token not in self._waiters:  # whoever waited has given up
+                        return
+                    unsettled = 0
+        except Exception as error:
+            log.debug("sending: %s", error)  # the connection's end drops the waiter
+            self._lost(client)
+
+    async def _probe(self) -> None:
+        """A request went unanswered: is anybody there at all?"""
+        client = self._client
+        try:
+            if client is not None:
+                await client.flush(timeout=PROBE_TIMEOUT)
+        except Exception:
+            log.info("the server does not answer a ping, replacing the connection")
+            assert client is not None
+            self._lost(client)
+            await client.end(0.1)
+        finally:
+            self._probing = False
+
+    # -- asking (on the caller's thread) ------------------------------------------------------------------------------------
+
+    def request(
+        self, subject: str, data: bytes = b"", *, deadline: float, headers: Optional[Dict[str, str]] = None, write: bool = False
+    ) -> Reply:
+        """Ask and wait for the one answer, until ``deadline`` (``time.monotonic()``).
+
+        When the connection goes while waiting, the question is asked again on the next one: all we ask may be asked twice.
+        Raises UnreachableError, BasketTimeoutError (a ``write``: OutcomeUnknownError), PermissionDeniedError, ClosedError.
+        """
+        waiter = self._ask(lambda: Waiter(subject), lambda w: (self._send, w, subject, data, headers), deadline, write)
+        assert waiter.reply is not None
+        return waiter.reply
+
+    def batch(self, subject: str, data: bytes, *, deadline: float) -> BatchWaiter:
+        """Ask what is answered by a series of messages, and wait for its end. Errors as ``request``."""
+        return self._ask(lambda: BatchWaiter(subject), lambda w: (self._send, w, subject, data, None), deadline, False)
+
+    def request_many(
+        self,
+        subjects: List[str],
+        bodies: Sequence[bytes],
+        *,
+        deadline: float,
+        headers: Optional[Dict[str, str]] = None,
+        write: bool = False,
+    ) -> ManyWaiter:
+        """Many questions at once, answers by index in ``replies``, refusals in ``errors``. Raises as ``request``."""
+
+        def start(waiter: ManyWaiter) -> Tuple[Any, ...]:
+            return (self._spawn_many, waiter, bodies, headers)
+
+        return self._ask(lambda: ManyWaiter(subjects), start, deadline, write)
+
+    def _spawn_many(self, waiter: ManyWaiter, bodies: Sequence[bytes], headers: Optional[Dict[str, str]]) -> None:
+        client = self._client
+        if client is None:
+            waiter.drop()
+        else:
+            client.loop_task(self._send_many(waiter, bodies, headers))
+
+    def _ask(self, make: Callable[[], W], start: Callable[[W], Tuple[Any, ...]], deadline: float, write: bool) -> W:
+        begun = time.monotonic()
+        while True:
+            thread = self._ready(deadline)
+            waiter = make()
+            waiter.token = b"%d" % next(self._tokens)
+            try:
+                thread.call(*start(waiter))
+            except RuntimeError:  # the loop ended between the check and the call
+                raise ClosedError("this Basket is closed") from None
+            answered = False
+            try:
+                answered = waiter.wait(deadline)
+            finally:
+                if not answered:  # a timeout or Ctrl-C: nobody waits for it any more
+                    self._waiters.pop(waiter.token, None)
+            if waiter.error is not None:
+                raise waiter.error
+            if answered and not waiter.dropped:
+                return waiter
+            if not answered:
+                self._suspect(thread)
+                if write and waiter.sent:
+                    raise OutcomeUnknownError(
+                        f"no acknowledgement within {deadline - begun:.3g} s: the value may or may not be stored; "
+                        "writing it again is harmless"
+                    )
+                raise translate.no_answer(waiter.subject or "many", deadline - begun)
+            if write and waiter.sent and time.monotonic() >= deadline:
+                raise OutcomeUnknownError("the connection was lost before the acknowledgement came; writing again is harmless")
+
+    def _ready(self, deadline: float) -> loops.LoopThread:
+        """The loop's thread, once connected; raises at the deadline, when closed, and on the loop's own thread."""
+        if self._generation != loops.generation:
+            self._reborn(deadline)
+        thread = self._thread
+        if thread is None:
+            raise ClosedError("this Basket is closed")
+        thread.refuse_own_thread()
+        if self._state == CONNECTED:
+            return thread
+        with self._changed:
+            while self._state == SUSPENDED:
+                if isinstance(self._last_error, (AuthError, PermissionDeniedError)):
+                    raise type(self._last_error)(str(self._last_error))
+                left = deadline - time.monotonic()
+                if left <= 0 or not self._changed.wait(left):
+                    raise UnreachableError(str(self._last_error or "no connection to NATS"))
+            if self._state == CLOSED:
+                raise ClosedError("this Basket is closed")
+        return thread
+
+    def _suspect(self, thread: loops.LoopThread) -> None:
+        def probe() -> None:
+            if not self._probing and self._client is not None:
+                self._probing = True
+                self._client.loop_task(self._probe())
+
+        try:
+            thread.call(probe)
+        except RuntimeError:
+            pass
+
+    def _reborn(self, deadline: float) -> None:
+        """In the child of a fork: the first call makes a connection of the child's own."""
+        with loops.fork_lock():
+            if self._generation == loops.generation:
+                return
+            closed = self._state == CLOSED
+            loops.keep_untouched((self._client, self._thread, self._waiters, self._changed))
+            self._reset()
+            self._state = CLOSED
+            if not closed:
+                self.open(max(0.1, deadline - time.monotonic()))
+
+    # -- subscriptions ----------------------------------------------------------------------------------------------
+
+    def open_inbox(self, receiver: Receiver, *, deadline: float) -> Tuple[str, Callable[[], None]]:
+        """A subject of our own on which ``receiver`` gets every message of this connection, and what ends it."""
+        thread = self._ready(deadline)
+        client = self._client
+        if client is None:
+            raise UnreachableError("the connection to NATS was lost")
+        subject: str = client.new_inbox()
+
+        def end() -> None:
+            try:
+                thread.call(client.leave, subscription)
+            except RuntimeError:
+                pass
+
+        subscription = thread.run(client.receive(subject, receiver), max(0.05, deadline - time.monotonic()))
+        return subject, end
+
+    def subscribe(self, subject: str, receiver: Receiver, queue: str = "") -> None:
+        """Have ``receiver`` called on the loop's thread for every message, over reconnections too."""
+        wish = Subscription(subject, receiver, queue)
+        thread = self._ready(time.monotonic() + 5)
+
+        def add() -> None:
+            self._standing.append(wish)
+            if self._client is not None:
+                self._client.loop_task(self._client.receive(subject, receiver, queue))
+
+        thread.call(add)
+
+    def send(self, subject: str, data: bytes, headers: Optional[Mapping[str, str]] = None) -> None:
+        """Send without waiting for anything; nothing is sent while suspended. Any thread."""
+        thread = self._thread
+        if thread is None:
+            return
+
+        def out() -> None:
+            if self._client is not None:
+                self._client.send(subject, "", data, dict(headers) if headers else None)
+
+        try:
+            thread.call(out)
+        except RuntimeError:
+            pass

@@ -1,0 +1,130 @@
+"""The one asyncio loop of the process, on the thread ``basket-loop``. It knows nothing of NATS.
+
+The thread starts with the first connection and ends with the last. After ``fork()`` the child forgets the inherited
+loop without touching it (its sockets and its epoll set belong to the parent) and makes its own when it needs one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import os
+import threading
+from typing import Any, Callable, Coroutine, List, Optional, TypeVar
+
+from basket.errors import BasketTimeoutError, WrongThreadError
+
+T = TypeVar("T")
+
+JOIN_TIMEOUT = 5.0
+"""Seconds to wait for the thread to end once it was told to."""
+
+generation = 0
+"""Counts the forks between the first process and this one: what was made under another number is not ours to use."""
+
+_lock = threading.Lock()
+_rebirth = threading.Lock()
+_running: Optional[LoopThread] = None
+_inherited: List[Any] = []  # never looked at: kept so that no destructor touches what the parent still uses
+
+
+class LoopThread:
+    """An event loop on a thread of its own. Use ``acquire`` and ``release``, not the class."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.users = 0
+        self._thread = threading.Thread(target=self._run, name="basket-loop", daemon=True)
+        self._thread.start()
+        self.ident = self._thread.ident
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        try:
+            self.loop.run_forever()
+        finally:
+            tasks = asyncio.all_tasks(self.loop)
+            for task in tasks:
+                task.cancel()
+            if tasks:
+                # Gathered, so that nothing is destroyed while pending, which asyncio would report on stderr.
+                self.loop.run_until_complete(asyncio.wait(tasks, timeout=2))
+            self.loop.run_until_complete(self.loop.shutdown_asyncgens())
+            self.loop.close()
+
+    def call(self, function: Callable[..., Any], *args: Any) -> None:
+        """Run ``function(*args)`` on the loop's thread, soon. Any thread; RuntimeError once the loop is closed."""
+        self.loop.call_soon_threadsafe(function, *args)
+
+    def run(self, work: Coroutine[Any, Any, T], timeout: float) -> T:
+        """Run a coroutine on the loop and wait for its result; on a timeout, or Ctrl-C, it is cancelled there."""
+        self.refuse_own_thread()
+        future = asyncio.run_coroutine_threadsafe(work, self.loop)
+        try:
+            return future.result(timeout)
+        except concurrent.futures.TimeoutError:
+            if future.done():  # the work itself raised a timeout: that one is the answer
+                raise
+            raise BasketTimeoutError(f"no answer within {timeout:g} s") from None
+        finally:
+            future.cancel()
+
+    def refuse_own_thread(self) -> None:
+        """WrongThreadError where the caller is the loop's own thread, which would wait for itself."""
+        if threading.get_ident() == self.ident:
+            raise WrongThreadError("a blocking call on the basket-loop thread would wait for itself; make it on another thread")
+
+    def stop(self) -> None:
+        """End the loop and its thread; not joined when called on that very thread."""
+        try:
+            self.loop.call_soon_threadsafe(self.loop.stop)
+        except RuntimeError:
+            return
+        if threading.get_ident() != self.ident:
+            self._thread.join(JOIN_TIMEOUT)
+
+
+def acquire() -> LoopThread:
+    """The process's loop thread, started if there is none. Each call is to be paired with one ``release``."""
+    global _running
+    with _lock:
+        if _running is None:
+            _running = LoopThread()
+        _running.users += 1
+        return _running
+
+
+def release(thread: LoopThread) -> None:
+    """Give back what ``acquire`` gave; the last user ends the thread."""
+    global _running
+    with _lock:
+        thread.users -= 1
+        last = thread.users == 0
+        if last and _running is thread:
+            _running = None
+    if last:
+        thread.stop()
+
+
+def keep_untouched(inherited: Any) -> None:
+    """Keep what a fork left us for ever, so that no destructor closes what the parent still uses."""
+    _inherited.append(inherited)
+
+
+def fork_lock() -> threading.Lock:
+    """Held while a connection is made anew after a fork. Never one that was held when the fork happened."""
+    return _rebirth
+
+
+def _after_fork_in_child() -> None:
+    global generation, _lock, _rebirth, _running
+    generation += 1
+    # Another thread of the parent may have held the old ones at the moment of the fork.
+    _lock = threading.Lock()
+    _rebirth = threading.Lock()
+    if _running is not None:
+        _inherited.append(_running)
+        _running = None
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -1,0 +1,102 @@
+"""One stored message of a bucket as the server tells it, and how it is read out of replies. Pure."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import re
+from typing import Any, Mapping, NamedTuple, Optional
+
+from basket.bus.replies import header
+from basket.bus.wire import Headers
+
+_UTC = datetime.timezone.utc
+
+# What the server appends to a stored message on a direct get, always in this order (nats-server, ADR-31). The greedy start
+# finds the last such run: a writer may have stored headers of these names, and those stand before the server's own.
+_DIRECT = re.compile(rb"(?s).*\r\nNats-Subject: ([^\r]*)\r\nNats-Sequence: (\d+)\r\nNats-Time-Stamp: ([^\r]*)\r\n")
+
+_STAMP = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d+))?Z")
+
+
+class Record(NamedTuple):
+    """``subject`` includes the bucket's prefix; ``stamp`` is the server's time as it came (text, or nanoseconds)."""
+
+    subject: str
+    data: bytes
+    revision: int
+    stamp: Any
+    deleted: bool
+
+
+def from_direct(headers: Headers, data: bytes) -> Optional[Record]:
+    """The record in one message of a direct get; None where it is none."""
+    if isinstance(headers, bytes):
+        found = _DIRECT.match(headers)
+        if found is not None:
+            subject, revision, stamp = found.groups()
+            # A stored value has no headers of its own but a marker's, so most need no look for one.
+            deleted = headers[10:22] != b"Nats-Stream:" and _is_marker(headers)
+            return Record(subject.decode("utf-8", "replace"), data, int(revision), stamp, deleted)
+    name, sequence = header(headers, "Nats-Subject"), header(headers, "Nats-Sequence")
+    if name is None or sequence is None:
+        return None
+    return Record(name, data, int(sequence), header(headers, "Nats-Time-Stamp"), _is_marker(headers))
+
+
+def from_stored(message: Mapping[str, Any]) -> Record:
+    """The record in the JSON answer of a stream's message get."""
+    headers = base64.b64decode(message.get("hdrs") or "")
+    data = base64.b64decode(message.get("data") or "")
+    return Record(str(message["subject"]), data, int(message["seq"]), message.get("time"), _is_marker(headers))
+
+
+def from_delivery(subject: bytes, reply: bytes, headers: Headers, data: bytes) -> Optional[Record]:
+    """The record in a message that a consumer delivered; its place in the stream stands in the reply subject."""
+    place = delivery(reply)
+    if place is None:
+        return None
+    return Record(subject.decode("utf-8", "replace"), data, place.stream_sequence, place.nanoseconds, _is_marker(headers))
+
+
+class Delivery(NamedTuple):
+    """Where a delivered message stands: in the stream, among this consumer's deliveries, and how many are still to come."""
+
+    stream_sequence: int
+    consumer_sequence: int
+    nanoseconds: int
+    pending: int
+
+
+def delivery(reply: bytes) -> Optional[Delivery]:
+    """Read ``$JS.ACK…``, of 9 parts or, with domain and account (ADR-15), of 11 and more; None for anything else."""
+    parts = reply.split(b".")
+    if len(parts) < 9 or parts[:2] != [b"$JS", b"ACK"]:
+        return None
+    start = 5 if len(parts) < 11 else 7
+    try:
+        return Delivery(int(parts[start]), int(parts[start + 1]), int(parts[start + 2]), int(parts[start + 3]))
+    except ValueError:
+        return None
+
+
+def _is_marker(headers: Headers) -> bool:
+    """Whether the message says that its key was deleted, purged or has run out its time."""
+    if not headers:
+        return False
+    operation = header(headers, "KV-Operation")
+    return operation in ("DEL", "PURGE") or header(headers, "Nats-Marker-Reason") is not None
+
+
+def moment(stamp: Any) -> datetime.datetime:
+    """The server's time of a record as an aware datetime, UTC, to the microsecond."""
+    if isinstance(stamp, int):
+        seconds, rest = divmod(stamp, 1_000_000_000)
+        return datetime.datetime.fromtimestamp(seconds, _UTC).replace(microsecond=rest // 1000)
+    text = stamp.decode("ascii", "replace") if isinstance(stamp, bytes) else str(stamp)
+    found = _STAMP.match(text)
+    if found is None:
+        return datetime.datetime.fromtimestamp(0, _UTC)
+    year, month, day, hour, minute, second, fraction = found.groups()
+    micro = int((fraction or "0")[:6].ljust(6, "0"))
+    return datetime.datetime(int(year), int(month), int(day), int(hour), int(minute), int(second), micro, _UTC)
