@@ -10,7 +10,7 @@ import json
 import logging
 import time
 from dataclasses import dataclass
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple
 
 from basket.bus import translate
 from basket.bus.link import Link
@@ -220,7 +220,9 @@ class Bucket:
         self._seen = True
         return int(answer["seq"])
 
-    def put_many(self, values: Mapping[str, bytes], *, deadline: float) -> Tuple[Dict[str, int], Dict[str, BasketError]]:
+    def put_many(
+        self, values: Mapping[str, bytes], *, deadline: float, headers: Optional[Dict[str, str]] = None
+    ) -> Tuple[Dict[str, int], Dict[str, BasketError]]:
         """Store many, without waiting for one before the next: revisions by key, and errors by key."""
         stored: Dict[str, int] = {}
         failed: Dict[str, BasketError] = {}
@@ -240,7 +242,11 @@ class Bucket:
                     continue
                 try:
                     answers = self.link.request_many(
-                        [self.spec.prefix + key for key in keys], list(window.values()), deadline=deadline, write=True
+                        [self.spec.prefix + key for key in keys],
+                        list(window.values()),
+                        deadline=deadline,
+                        headers=headers,
+                        write=True,
                     )
                 except BasketError as error:
                     if not stored and not failed and len(keys) == len(todo):
@@ -273,6 +279,10 @@ class Bucket:
             return False
         self.put(key, b"", deadline=deadline, headers=DELETED)
         return True
+
+    def delete_many(self, keys: Iterable[str], *, deadline: float) -> Tuple[Dict[str, int], Dict[str, BasketError]]:
+        """Mark many keys deleted, without looking whether they are there; answers as ``put_many``."""
+        return self.put_many(dict.fromkeys(keys, b""), deadline=deadline, headers=DELETED)
 
     # -- which keys ---------------------------------------------------------------------------------------------------------
 

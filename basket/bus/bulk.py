@@ -1,8 +1,8 @@
 """Many values of a bucket in as few exchanges as the server allows. Plain blocking code on a Bucket.
 
 Three ways, all measured: a batched direct get by exact subjects (``multi_last``: at most 1,024), one by pattern
-(``next_by_subj``: no limit, pages), and an ephemeral consumer that delivers the last value of each key, for servers before 2.11, for buckets
-without direct gets, and where a bucket's history would have us fetch mostly old values. See NATS ADR-31.
+(``next_by_subj``: no limit, pages), and an ephemeral consumer that delivers the last value of each key: for servers before
+2.11, for buckets without direct gets, and where a bucket's history would have us fetch mostly old values. See NATS ADR-31.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ from basket.errors import BasketTimeoutError, BucketMissingError, JetStreamError
 
 MOST_SUBJECTS = 1000
 """Subjects in one ``multi_last``; the server stops at 1,024."""
+
+MOST_FILTERS = 100
+"""Patterns of one consumer."""
 
 PAGE_BYTES = 32 << 20
 """Bytes in one page of a batch: what is held twice for a moment while it is taken apart."""
@@ -92,7 +95,7 @@ def _one(bucket: Bucket, subject: str, deadline: float) -> List[Record]:
         records = _by_pattern(bucket, subject, deadline)
         if records is not None:
             return records
-    return consume(bucket, subject, deadline=deadline)
+    return consume(bucket, [subject], deadline=deadline)
 
 
 def _mostly_history(bucket: Bucket, deadline: float) -> bool:
@@ -147,7 +150,18 @@ def _singly(bucket: Bucket, subjects: List[str], deadline: float) -> List[Record
     raise bucket.unanswered()
 
 
-def consume(bucket: Bucket, subject: str, *, deadline: float) -> List[Record]:
+def live_keys(bucket: Bucket, patterns: Sequence[str], *, deadline: float) -> List[str]:
+    """The keys, without their values, that match a pattern and are not deleted. Patterns must not overlap."""
+    prefix = bucket.spec.prefix
+    found: List[str] = []
+    for start in range(0, len(patterns), MOST_FILTERS):
+        subjects = [prefix + pattern for pattern in patterns[start : start + MOST_FILTERS]]
+        records = consume(bucket, subjects, deadline=deadline, headers_only=True)
+        found.extend(record.subject[len(prefix) :] for record in records if not record.deleted)
+    return found
+
+
+def consume(bucket: Bucket, subjects: List[str], *, deadline: float, headers_only: bool = False) -> List[Record]:
     """Through a consumer that delivers the last message of each matching subject, and is removed at the end."""
     records: List[Record] = []
     done = threading.Event()
@@ -167,7 +181,7 @@ def consume(bucket: Bucket, subject: str, *, deadline: float) -> List[Record]:
     name = uuid.uuid4().hex[:16]
     inbox, leave = bucket.link.open_inbox(receive, deadline=deadline)
     try:
-        answer = _create_consumer(bucket, name, inbox, subject, deadline)
+        answer = _create_consumer(bucket, name, inbox, subjects, headers_only, deadline)
         try:
             if int(answer.get("num_pending", 0)) > 0 and not done.wait(max(0.0, deadline - time.monotonic())):
                 raise BasketTimeoutError(f"bucket {bucket.spec.name!r}: {len(records)} values came, then none until the deadline")
@@ -178,18 +192,24 @@ def consume(bucket: Bucket, subject: str, *, deadline: float) -> List[Record]:
     return list(records)
 
 
-def _create_consumer(bucket: Bucket, name: str, inbox: str, subject: str, deadline: float) -> Dict[str, Any]:
+def _create_consumer(
+    bucket: Bucket, name: str, inbox: str, subjects: List[str], headers_only: bool, deadline: float
+) -> Dict[str, Any]:
     stream = bucket.spec.stream
+    # A single filter stands in the subject of the request too: that is what permissions can limit.
+    filters = {"filter_subject": subjects[0]} if len(subjects) == 1 else {"filter_subjects": subjects}
+    asked = f"$JS.API.CONSUMER.CREATE.{stream}.{name}" + (f".{subjects[0]}" if len(subjects) == 1 else "")
     body = {
         "stream_name": stream,
         "config": {
+            **filters,
+            "headers_only": headers_only,
             "name": name,
             "deliver_subject": inbox,
             "deliver_policy": "last_per_subject",
             "ack_policy": "none",
             "replay_policy": "instant",
             "max_deliver": 1,
-            "filter_subject": subject,
             "flow_control": True,
             "idle_heartbeat": 5_000_000_000,
             "inactive_threshold": 30_000_000_000,  # removed by the server, should we die before we do it
@@ -198,8 +218,6 @@ def _create_consumer(bucket: Bucket, name: str, inbox: str, subject: str, deadli
         },
     }
     for _ in bucket.attempts(deadline):
-        # The filter stands in the subject of the request too: that is what permissions can limit.
-        asked = f"$JS.API.CONSUMER.CREATE.{stream}.{name}.{subject}"
         reply = bucket.link.request(asked, json.dumps(body).encode(), deadline=deadline)
         if reply.status == NO_RESPONDERS:
             raise translate.no_jetstream()

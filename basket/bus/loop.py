@@ -7,6 +7,7 @@ loop without touching it (its sockets and its epoll set belong to the parent) an
 from __future__ import annotations
 
 import asyncio
+import atexit
 import concurrent.futures
 import os
 import threading
@@ -127,4 +128,13 @@ def _after_fork_in_child() -> None:
         _running = None
 
 
+def _at_exit() -> None:
+    # Whoever forgot to close: end the thread in order, for a daemon thread cut off in the middle of asyncio may complain.
+    with _lock:
+        thread = _running
+    if thread is not None:
+        thread.stop()
+
+
 os.register_at_fork(after_in_child=_after_fork_in_child)
+atexit.register(_at_exit)

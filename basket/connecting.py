@@ -1,0 +1,139 @@
+"""The one place that makes a Basket: from arguments, a configuration, or both (arguments win)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Callable, List, Optional, Tuple, Union
+
+from basket.bus.settings import DEFAULT_URL, Settings
+from basket.client import Basket
+from basket.errors import BasketError
+from basket.keys import check_peel_id
+
+if TYPE_CHECKING:
+    from basket.config import Config
+
+Addresses = Union[None, str, List[str], Tuple[str, ...]]
+
+
+def connect(
+    url_or_list: Addresses = None,
+    *,
+    peel_id: Optional[str] = None,
+    config: Union[str, Config, None] = None,
+    timeout: Optional[float] = None,
+    user: Optional[str] = None,
+    password: Optional[str] = None,
+    token: Optional[str] = None,
+    credentials: Optional[str] = None,
+    nkey_seed: Optional[str] = None,
+    tls_ca: Optional[str] = None,
+    tls_cert: Optional[str] = None,
+    tls_key: Optional[str] = None,
+) -> Basket:
+    """Connect to NATS and give the Basket, or raise: UnreachableError, AuthError, ConfigError, PermissionDeniedError.
+
+    ``url_or_list``: one address or several (``nats://127.0.0.1:4222`` without a configuration); each is tried once, so that
+    servers that are down are told at once. ``config``: a file's path, or a Config. ``timeout``: seconds for connecting and
+    for each later call (5, or what the configuration says). ``credentials`` and ``nkey_seed`` are paths of files.
+
+    A connection lost later is rebuilt by itself, in the background; calls wait for it until their deadline.
+    """
+    return make(
+        url_or_list,
+        peel_id=peel_id,
+        config=config,
+        timeout=timeout,
+        user=user,
+        password=password,
+        token=token,
+        credentials=credentials,
+        nkey_seed=nkey_seed,
+        tls_ca=tls_ca,
+        tls_cert=tls_cert,
+        tls_key=tls_key,
+    ).open()
+
+
+def make(
+    url_or_list: Addresses = None,
+    *,
+    peel_id: Optional[str] = None,
+    config: Union[str, Config, None] = None,
+    timeout: Optional[float] = None,
+    **ways_in: Optional[str],
+) -> Basket:
+    """As ``connect``, but without connecting yet: ``open`` does that."""
+    if isinstance(config, str):
+        from basket.config import load
+
+        config = load(config)
+    who = _peel_id(peel_id, config)
+    settings = _settings(url_or_list, ways_in, config, _inbox(who))
+    if config is None:
+        return Basket(settings, peel_id=who, timeout=5.0 if timeout is None else timeout)
+    return Basket(
+        settings,
+        peel_id=who,
+        timeout=config.nats.timeout if timeout is None else timeout,
+        groups=config.nodegroups,
+        scope=scope_of(config),
+        replicas=config.basket.replicas,
+    )
+
+
+def scope_of(config: Config) -> Callable[[], str]:
+    """The configured scope as text; this peel's facts are collected only where the scope asks for them."""
+
+    def text() -> str:
+        template = config.basket.scope
+        if "{{" not in template:
+            return template
+        from basket.facts import collect
+        from basket.target import fill_scope
+
+        return fill_scope(template, collect(config.facts.custom))
+
+    return text
+
+
+def _peel_id(explicit: Optional[str], config: Optional[Config]) -> Union[str, Callable[[], str]]:
+    if explicit is not None:
+        return check_peel_id(explicit)
+    from basket.config import PeelSection
+    from basket.identity import peel_id
+
+    section = PeelSection() if config is None else config.peel
+    if section.id is not None:
+        return peel_id(section)
+    try:
+        return peel_id(section)
+    except BasketError:
+        # Asking needs no name: who wants to publish is told then.
+        return lambda: peel_id(section)
+
+
+def _inbox(who: Union[str, Callable[[], str]]) -> str:
+    return f"_INBOX_{who}" if isinstance(who, str) else "_INBOX"
+
+
+def _settings(addresses: Addresses, ways_in: Any, config: Optional[Config], inbox: str) -> Settings:
+    """Arguments over configuration; a way to prove who we are that is given as argument replaces the configured ones."""
+    name = f"zester-basket {inbox[len('_INBOX_') :]}".strip()
+    given = {key: value for key, value in ways_in.items() if value is not None}
+    if isinstance(addresses, str):
+        addresses = [part.strip() for part in addresses.split(",") if part.strip()]
+    if config is None:
+        return Settings(urls=tuple(addresses or (DEFAULT_URL,)), name=name, inbox=inbox, **given)
+    nats = config.nats
+    known = {
+        "tls_ca": nats.tls.ca,
+        "tls_cert": nats.tls.cert,
+        "tls_key": nats.tls.key,
+        "tls_first": nats.tls.first,
+    }
+    if not any(key in given for key in ("user", "password", "token", "credentials", "nkey_seed")):
+        known.update(
+            user=nats.user, password=nats.password, token=nats.token, credentials=nats.credentials, nkey_seed=nats.nkey_seed
+        )
+    known.update(given)
+    return Settings(urls=tuple(addresses or nats.url), name=name, inbox=inbox, **known)  # type: ignore[arg-type]

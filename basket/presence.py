@@ -1,0 +1,73 @@
+"""Who is alive: heartbeats written, and read as online or not.
+
+A heartbeat's key lives as long as its bucket's time to live (30 s), so a key that exists means a peel that is alive.
+"""
+
+from __future__ import annotations
+
+import datetime
+import time
+from typing import Callable, Dict, FrozenSet, Iterable, List, Optional
+
+import basket
+from basket.bus import bulk
+from basket.bus.bucket import Bucket
+from basket.bus.record import moment
+from basket.codec import encode
+from basket.errors import BucketMissingError, PermissionDeniedError
+
+PROTOCOL = 1
+"""Version of what peels say to each other, as told in a heartbeat."""
+
+FEW = 64
+"""Up to so many peels are asked for by name; for more the whole list is fetched."""
+
+LIST_AGE = 5.0
+"""Seconds for which a fetched list serves large queries. A heartbeat is only written every 10 s and lives for 30."""
+
+
+def heartbeat(now: datetime.datetime) -> bytes:
+    """The bytes of one heartbeat: time, version of this software, version of the protocol."""
+    return encode({"ts": now, "version": basket.__version__, "protocol": PROTOCOL})
+
+
+class Presence:
+    """Reads the heartbeat bucket. Any thread; every method takes a deadline on ``time.monotonic()``."""
+
+    def __init__(self, bucket: Bucket, clock: Callable[[], float] = time.monotonic) -> None:
+        self._bucket = bucket
+        self._clock = clock
+        self._list: FrozenSet[str] = frozenset()
+        self._listed_at = float("-inf")
+
+    def of(self, peel_ids: List[str], *, deadline: float, fresh: bool = False) -> Callable[[str], Optional[bool]]:
+        """Tells of each id whether that peel is alive; None for all where nobody may know (no bucket, no permission).
+
+        ``fresh`` refuses a list that is some seconds old.
+        """
+        try:
+            if len(peel_ids) <= FEW:
+                alive: FrozenSet[str] = frozenset(self._seen(peel_ids, deadline))
+            else:
+                alive = self._all(deadline, fresh)
+        except (BucketMissingError, PermissionDeniedError):
+            if fresh:
+                raise
+            return lambda peel_id: None
+        return alive.__contains__
+
+    def last_seen(self, *, deadline: float) -> Dict[str, datetime.datetime]:
+        """The time of the last heartbeat of every peel that is alive."""
+        prefix = len(self._bucket.spec.prefix)
+        return {r.subject[prefix:]: moment(r.stamp) for r in bulk.read(self._bucket, ["*"], deadline=deadline)}
+
+    def _seen(self, peel_ids: Iterable[str], deadline: float) -> List[str]:
+        prefix = len(self._bucket.spec.prefix)
+        return [r.subject[prefix:] for r in bulk.read_keys(self._bucket, peel_ids, deadline=deadline)]
+
+    def _all(self, deadline: float, fresh: bool) -> FrozenSet[str]:
+        if fresh or self._clock() - self._listed_at > LIST_AGE:
+            begun = self._clock()
+            self._list = frozenset(self._bucket.subjects("*", deadline=deadline))
+            self._listed_at = begun
+        return self._list
