@@ -14,6 +14,11 @@ _HOMES = {
     "connect": "basket.connecting",
     "Basket": "basket.client",
     "Entry": "basket.entry",
+    "Peel": "basket.entry",
+    "Change": "basket.watch",
+    "Watch": "basket.watch",
+    "Mirror": "basket.mirror",
+    "Status": "basket.client",
     "BasketError": "basket.errors",
     "ConfigError": "basket.errors",
     "TargetError": "basket.errors",
@@ -40,8 +45,10 @@ __all__ = ["__version__", *_HOMES]
 
 if TYPE_CHECKING:
     from basket.client import Basket as Basket
+    from basket.client import Status as Status
     from basket.connecting import connect as connect
     from basket.entry import Entry as Entry
+    from basket.entry import Peel as Peel
     from basket.errors import AuthError as AuthError
     from basket.errors import BasketError as BasketError
     from basket.errors import BasketTimeoutError as BasketTimeoutError
@@ -62,6 +69,9 @@ if TYPE_CHECKING:
     from basket.errors import UnreachableError as UnreachableError
     from basket.errors import ValueTooLargeError as ValueTooLargeError
     from basket.errors import WrongThreadError as WrongThreadError
+    from basket.mirror import Mirror as Mirror
+    from basket.watch import Change as Change
+    from basket.watch import Watch as Watch
 
 
 def __getattr__(name: str) -> Any:

@@ -5,25 +5,38 @@ from __future__ import annotations
 import datetime
 import time
 from types import TracebackType
-from typing import Any, Callable, Dict, FrozenSet, List, Mapping, Optional, Sequence, Set, Type, Union, overload
+from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Type, Union, overload
 
 from basket.bus import bulk
 from basket.bus.bucket import Bucket, BucketSpec
-from basket.bus.link import CLOSED, Link
+from basket.bus.link import CLOSED, CONNECTED, SUSPENDED, Link
 from basket.bus.record import Record, moment
 from basket.bus.settings import Settings
 from basket.codec import decode, encode
 from basket.entry import Entry, Peel, entry
 from basket.errors import BasketError, DecodeError, MissingError, PublishError
 from basket.keys import check_function, check_peel_id, join_key, split_key
+from basket.live import Live
+from basket.mirror import Mirror, MirrorStatus
 from basket.presence import Presence, heartbeat
-from basket.target import Target, conjunction, exact_ids, matcher, needs_facts, parse
+from basket.resolve import Resolver
+from basket.selecting import Records, Selector, document
+from basket.target import Target, conjunction, exact_ids, matcher, matches_factless, needs_facts, parse
+from basket.watch import Change, Watch
 
 _UTC = datetime.timezone.utc
 _NO_DEFAULT: Any = object()
 
-FETCH_BY_NAME = 1000
-"""Up to so many peels, known by id, have their values asked for by key; beyond that the function's values of all are read."""
+
+class Status(NamedTuple):
+    """``state``: connected, suspended or closed; ``error``: why it is suspended; ``connections`` made so far;
+    ``mirror``: None without one."""
+
+    state: str
+    error: Optional[BasketError]
+    connections: int
+    server_version: str
+    mirror: Optional[MirrorStatus]
 
 
 class Basket:
@@ -54,6 +67,8 @@ class Basket:
         beats = BucketSpec("peel-heartbeat", "Peel liveness heartbeats", ttl=30.0, replicas=replicas)
         self._heartbeats = Bucket(self._link, beats)
         self._presence = Presence(self._heartbeats)
+        self._selector = Selector(self._basket, self._facts, Resolver(self._link))
+        self._live = Live(self._link, self._basket, self._facts, self._heartbeats)
 
     # -- life -----------------------------------------------------------------------------------------------------------
 
@@ -63,7 +78,9 @@ class Basket:
         return self
 
     def close(self) -> None:
-        """End the connection; waiting calls raise ClosedError. Bounded in time, from anywhere, any number of times."""
+        """End watches, then the connection; waiting calls raise ClosedError. Bounded in time, from anywhere, any number of
+        times."""
+        self._live.stop()
         self._link.close()
 
     def __enter__(self) -> Basket:
@@ -91,7 +108,12 @@ class Basket:
 
     def on_connected(self, listener: Callable[[], None]) -> None:
         """Call ``listener()`` after each reconnection, on the loop's thread, which it must not block."""
-        self._link.on_connected(listener)
+
+        def changed() -> None:
+            if self._link.state == CONNECTED:
+                listener()
+
+        self._link.on_change(changed)
 
     @property
     def peel_id(self) -> str:
@@ -112,6 +134,7 @@ class Basket:
     def rescope(self, scope: Union[str, Callable[[], str]], groups: Mapping[str, str]) -> None:
         """Take another scope and other named groups from the next query on: the configuration or the facts changed."""
         self._scope_text, self.groups, self._scope_read = scope, groups, False
+        self._live.rescope()
 
     # -- writing ----------------------------------------------------------------------------------------------------------
 
@@ -157,6 +180,12 @@ class Basket:
             raise PublishError(by_name, {split_key(key)[1]: revision for key, revision in removed.items()})
         return len(removed)
 
+    def revisions(self, functions: Iterable[str], *, timeout: Optional[float] = None) -> Dict[str, int]:
+        """Of our own ``functions`` those that the basket holds, each with its revision: whether it still has what we wrote."""
+        keys = [join_key(self.peel_id, check_function(name)) for name in functions]
+        records = bulk.read_keys(self._basket, keys, deadline=self._deadline(timeout)) if keys else []
+        return {split_key(self._key(record))[1]: record.revision for record in records}
+
     def publish_facts(self, document: Mapping[str, Any], *, timeout: Optional[float] = None) -> int:
         """Store this peel's facts; the revision."""
         return self._facts.put(self.peel_id, encode(document), deadline=self._deadline(timeout))
@@ -177,6 +206,7 @@ class Basket:
         scope: Optional[str] = None,
         max_age: Optional[float] = None,
         online_only: bool = False,
+        stale_ok: bool = False,
         timeout: Optional[float] = None,
     ) -> List[Entry]: ...
 
@@ -189,6 +219,7 @@ class Basket:
         scope: Optional[str] = None,
         max_age: Optional[float] = None,
         online_only: bool = False,
+        stale_ok: bool = False,
         timeout: Optional[float] = None,
     ) -> Dict[str, List[Entry]]: ...
 
@@ -200,6 +231,7 @@ class Basket:
         scope: Optional[str] = None,
         max_age: Optional[float] = None,
         online_only: bool = False,
+        stale_ok: bool = False,
         timeout: Optional[float] = None,
     ) -> Union[List[Entry], Dict[str, List[Entry]]]:
         """The values of ``function`` on the peels that ``target`` selects, sorted by peel id; for a list of functions a
@@ -208,7 +240,8 @@ class Basket:
         The configured scope is and-ed with the target; ``scope=""`` turns it off, another string takes its place.
         ``online_only`` leaves out peels without a live heartbeat. ``max_age`` (seconds) leaves out values that were written
         longer ago, by the server's clock, **unless their peel is alive**: an unchanged value is not written again, so while
-        its peel lives it is current however old.
+        its peel lives it is current however old. ``stale_ok``: where a mirror answers, let it answer while it is cut off
+        too, with what it knew last.
         """
         functions = [function] if isinstance(function, str) else list(function)
         for name in functions:
@@ -216,12 +249,14 @@ class Basket:
         if max_age is not None and not max_age >= 0:
             raise ValueError(f"max_age is a number of seconds, 0 or more, not {max_age!r}")
         deadline = self._deadline(timeout)
-        found = self._select(self._tree(target, scope), functions, deadline)
-        online = self._presence.of(
-            sorted({peel_id for records in found.values() for peel_id in records}),
-            deadline=deadline,
-            fresh=online_only or max_age is not None,
-        )
+        mirror = self._mirror_for(functions, stale_ok, deadline)
+        found = self._records(self._tree(target, scope), functions, mirror, deadline)
+        online: Callable[[str], Optional[bool]]
+        if mirror is not None:
+            online = mirror.online
+        else:
+            peel_ids = sorted({peel_id for records in found.values() for peel_id in records})
+            online = self._presence.of(peel_ids, deadline=deadline, fresh=online_only or max_age is not None)
         oldest = self._server_time(deadline) - datetime.timedelta(seconds=max_age) if max_age is not None else None
         answer = {
             name: [
@@ -233,11 +268,24 @@ class Basket:
         }
         return answer[function] if isinstance(function, str) else answer
 
-    def value(self, peel_id: str, function: str, default: Any = _NO_DEFAULT, *, timeout: Optional[float] = None) -> Any:
+    def value(
+        self,
+        peel_id: str,
+        function: str,
+        default: Any = _NO_DEFAULT,
+        *,
+        stale_ok: bool = False,
+        timeout: Optional[float] = None,
+    ) -> Any:
         """One value of one peel; ``default`` where there is none, MissingError (a KeyError) without a default.
         DecodeError where what is stored cannot be read."""
-        key = join_key(check_peel_id(peel_id), check_function(function))
-        record = self._basket.get(key, deadline=self._deadline(timeout))
+        owner, name = check_peel_id(peel_id), check_function(function)
+        deadline = self._deadline(timeout)
+        mirror = self._mirror_for((name,), stale_ok, deadline)
+        if mirror is not None:
+            record = mirror.record(owner, name)
+        else:
+            record = self._basket.get(join_key(owner, name), deadline=deadline)
         if record is not None:
             return decode(record.data)
         if default is _NO_DEFAULT:
@@ -254,24 +302,27 @@ class Basket:
         """The ids, sorted, of the peels that ``target`` selects among all that have facts or publish anything."""
         deadline = self._deadline(timeout)
         tree = self._tree(target, scope)
+        mirror = self._mirror_for((), False, deadline)
+        if mirror is not None and (mirror.covers_all or not matches_factless(tree)):
+            return sorted(mirror.matching(tree))
         if needs_facts(tree):
-            return sorted(self._matching(tree, deadline))
+            return sorted(self._selector.matching(tree, deadline=deadline))
         match = matcher(tree)
-        return sorted(peel_id for peel_id in self._known(deadline) if match(peel_id, {}))
+        return sorted(peel_id for peel_id in self._selector.known(deadline=deadline) if match(peel_id, {}))
 
     def peel_info(self, target: str = "*", *, scope: Optional[str] = None, timeout: Optional[float] = None) -> List[Peel]:
         """What is known of each peel that ``target`` selects, sorted by id."""
         deadline = self._deadline(timeout)
         match = matcher(self._tree(target, scope))
-        facts = {self._peel_of(record): record for record in bulk.read(self._facts, ["*"], deadline=deadline)}
+        facts = self._selector.facts(deadline=deadline)
         beats = self._presence.last_seen(deadline=deadline)
         peels: List[Peel] = []
-        for peel_id in sorted(self._known(deadline, set(facts))):
+        for peel_id in sorted(self._selector.known(set(facts), deadline=deadline)):
             record = facts.get(peel_id)
-            document = _document(record)
-            if match(peel_id, document):
+            known = document(record)
+            if match(peel_id, known):
                 seen = beats.get(peel_id) or (moment(record.stamp) if record is not None else None)
-                peels.append(Peel(peel_id, _os_name(document), peel_id in beats, seen))
+                peels.append(Peel(peel_id, _os_name(known), peel_id in beats, seen))
         return peels
 
     def facts(self, peel_id: str, *, timeout: Optional[float] = None) -> Dict[str, Any]:
@@ -279,10 +330,66 @@ class Basket:
         record = self._facts.get(check_peel_id(peel_id), deadline=self._deadline(timeout))
         if record is None:
             raise MissingError(f"peel {peel_id!r} has published no facts")
-        document = decode(record.data)
-        if not isinstance(document, dict):
-            raise DecodeError(f"the facts of {peel_id!r} are a {type(document).__name__}, not a map")
-        return document
+        facts = decode(record.data)
+        if not isinstance(facts, dict):
+            raise DecodeError(f"the facts of {peel_id!r} are a {type(facts).__name__}, not a map")
+        return facts
+
+    # -- staying informed ---------------------------------------------------------------------------------------------------
+
+    def watch(
+        self,
+        target: str,
+        function: Union[str, Sequence[str]],
+        *,
+        scope: Optional[str] = None,
+        callback: Optional[Callable[[Change], Any]] = None,
+        timeout: Optional[float] = None,
+    ) -> Watch:
+        """Every present value of what ``target`` selects, then each change as it happens: to iterate over, or handed to
+        ``callback`` on a thread of its own, which may block without holding up anything else.
+
+        A peel that starts or stops to match a target by its facts is a change too. Whoever is slow sees the latest value of
+        each key. Returns once the present values are at hand, or raises at the deadline; ``stop`` it, or use ``with``.
+        """
+        functions = [function] if isinstance(function, str) else list(dict.fromkeys(function))
+        for name in functions:
+            check_function(name)
+        return self._live.watch(lambda: self._tree(target, scope), functions, callback, self._deadline(timeout))
+
+    def mirror(self, functions: Optional[Sequence[str]] = None, *, timeout: Optional[float] = None) -> Mirror:
+        """Keep a live local copy of these functions' values (None: of all), and of facts and heartbeats. From then on
+        ``get``, ``value`` and ``peels`` of what it covers are answered from memory, without a round trip.
+
+        While it is cut off from the server those calls wait, and raise at their deadline, unless they say ``stale_ok``.
+        Returns once the copy is complete. ``stop`` ends it; another call replaces it.
+        """
+        if functions is not None:
+            if isinstance(functions, str):
+                functions = [functions]
+            for name in functions:
+                check_function(name)
+        return self._live.mirror(functions, self._deadline(timeout))
+
+    def status(self) -> Status:
+        """How things stand, without asking the server."""
+        mirror = self._live.mirrored
+        return Status(
+            state=self.state,
+            error=self._link.last_error if self.state == SUSPENDED else None,
+            connections=self.connections,
+            server_version=".".join(map(str, self._link.server_version)),
+            mirror=None if mirror is None else mirror.status,
+        )
+
+    def serve_targets(self, *, timeout: Optional[float] = None) -> None:
+        """Answer the target resolution requests of others from a live copy of the facts, until closed. Agents that do so share
+        the work."""
+        self._live.serve(lambda: self.groups, self._deadline(timeout))
+
+    def stop_serving_targets(self) -> None:
+        """Leave that to others again."""
+        self._live.stop_serving()
 
     # -- selecting --------------------------------------------------------------------------------------------------------
 
@@ -291,52 +398,29 @@ class Basket:
         narrow = self.scope if scope is None else parse(scope, self.groups) if scope.strip() else None
         return tree if narrow is None else conjunction(tree, narrow)
 
-    def _select(self, tree: Target, functions: List[str], deadline: float) -> Dict[str, Dict[str, Record]]:
-        """For each function the records of the peels that match, by peel id."""
-        named = exact_ids(tree)
-        if needs_facts(tree):
-            named = self._matching(tree, deadline)
-            matches: Callable[[str], bool] = named.__contains__
-        else:
-            match = matcher(tree)
-            matches = lambda peel_id: match(peel_id, {})  # noqa: E731
-        if named is not None and len(named) <= FETCH_BY_NAME:
-            keys = [join_key(peel_id, name) for name in functions for peel_id in named if matches(peel_id)]
-            records = bulk.read_keys(self._basket, keys, deadline=deadline) if keys else []
-        else:
-            records = bulk.read(self._basket, [f"*.{name}" for name in functions], deadline=deadline)
-        found: Dict[str, Dict[str, Record]] = {name: {} for name in functions}
-        skip = len(self._basket.spec.prefix)
-        for record in records:
-            peel_id, _, name = record.subject[skip:].partition(".")
-            if name in found and matches(peel_id):
-                found[name][peel_id] = record
-        return found
+    def _mirror_for(self, functions: Sequence[str], stale_ok: bool, deadline: float) -> Optional[Mirror]:
+        """The mirror where it covers these functions; waits until it is current, unless what was last known will do."""
+        mirror = self._live.mirrored
+        if mirror is None or not mirror.covers(functions):
+            return None
+        if not stale_ok and not mirror.current:
+            mirror.wait(deadline)
+        return mirror
 
-    def _matching(self, tree: Target, deadline: float) -> FrozenSet[str]:
-        """The ids that a tree with facts in it selects."""
-        named = exact_ids(tree)
+    def _records(self, tree: Target, functions: List[str], mirror: Optional[Mirror], deadline: float) -> Records:
+        if mirror is None:
+            return self._selector.records(tree, functions, deadline=deadline)
+        named = mirror.matching(tree) if needs_facts(tree) else exact_ids(tree)
         if named is not None:
-            records = bulk.read_keys(self._facts, sorted(named), deadline=deadline)
+            # Few of many, or many of few: either way each is looked up once.
+            picked = {name: {peel_id: mirror.record(peel_id, name) for peel_id in named} for name in functions}
+            found = {name: {p: record for p, record in of.items() if record is not None} for name, of in picked.items()}
+            if needs_facts(tree):
+                return found
         else:
-            records = bulk.read(self._facts, ["*"], deadline=deadline)
+            found = {name: mirror.records(name) for name in functions}
         match = matcher(tree)
-        documents = {self._peel_of(record): record for record in records}
-        matched = {peel_id for peel_id, record in documents.items() if match(peel_id, _document(record))}
-        # A peel without facts may still match, by its id in an `or`, or under a `not`.
-        others = named if named is not None else self._known(deadline, set(documents))
-        matched.update(peel_id for peel_id in others if peel_id not in documents and match(peel_id, {}))
-        return frozenset(matched)
-
-    def _known(self, deadline: float, with_facts: Optional[Set[str]] = None) -> Set[str]:
-        """Every peel that has facts or publishes something now; keys that were deleted do not count."""
-        if with_facts is None:
-            with_facts = set(bulk.live_keys(self._facts, ["*"], deadline=deadline))
-        named = {split_key(key)[0] for key in self._basket.subjects(">", deadline=deadline)}
-        unsure = sorted(named - with_facts)  # all of their keys may be markers of deletion
-        patterns = [f"{peel_id}.>" for peel_id in unsure] if len(unsure) <= FETCH_BY_NAME else [">"]
-        live = bulk.live_keys(self._basket, patterns, deadline=deadline)
-        return with_facts | {split_key(key)[0] for key in live}
+        return {name: {p: record for p, record in of.items() if match(p, {})} for name, of in found.items()}
 
     # -- small things -------------------------------------------------------------------------------------------------------
 
@@ -349,24 +433,10 @@ class Basket:
     def _key(self, record: Record) -> str:
         return record.subject[len(self._basket.spec.prefix) :]
 
-    def _peel_of(self, record: Record) -> str:
-        return record.subject[len(self._facts.spec.prefix) :]
-
     def _server_time(self, deadline: float) -> datetime.datetime:
         """Now, by the server's clock."""
         told = self._basket.info(deadline=deadline).get("ts")
         return moment(told) if told else datetime.datetime.now(_UTC)
-
-
-def _document(record: Optional[Record]) -> Mapping[str, Any]:
-    """A peel's facts; broken ones are no facts, so that the peel matches nothing by fact and breaks nothing."""
-    if record is None:
-        return {}
-    try:
-        document = decode(record.data)
-    except DecodeError:
-        return {}
-    return document if isinstance(document, dict) else {}
 
 
 def _os_name(document: Mapping[str, Any]) -> Optional[str]:

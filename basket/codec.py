@@ -64,6 +64,9 @@ def _check_depth(value: Any) -> None:
         deeper: List[Any] = []
         for item in level:
             if isinstance(item, dict):
+                for key in item:
+                    if isinstance(key, tuple) and not isinstance(key, msgpack.ExtType):
+                        raise EncodeError(_culprit(value))  # it would be packed, and then nobody could read the map
                 deeper.extend(item.values())
             elif isinstance(item, (list, tuple)):
                 deeper.extend(item)
@@ -90,6 +93,8 @@ def _culprit(value: Any) -> str:
         path, item, depth = stack.pop()
         if depth > MAX_DEPTH:
             return f"nested more than {MAX_DEPTH} levels deep (or it contains itself)"
+        if path.startswith("a key of") and isinstance(item, tuple) and not isinstance(item, msgpack.ExtType):
+            return f"{path} is a tuple, which cannot be one"
         if isinstance(item, (dict, list, tuple)):
             children = [(p, c, depth + 1) for p, c in _children(item, path)]
             stack.extend(reversed(children))

@@ -24,11 +24,22 @@ BasketError
 
 from __future__ import annotations
 
-from typing import Mapping, Optional
+from typing import Any, Dict, Mapping, Optional, Tuple, Type
 
 
 class BasketError(Exception):
-    """Root of everything raised by this package."""
+    """Root of everything raised by this package. Errors can be pickled: a pool's worker process may raise any of them."""
+
+    def __reduce__(self) -> Tuple[Any, ...]:
+        # The usual way calls the class with the finished message, which is not what these constructors take.
+        return _again, (type(self), self.args, self.__dict__)
+
+
+def _again(kind: Type[BasketError], args: Tuple[Any, ...], state: Dict[str, Any]) -> BasketError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
 
 
 class ConfigError(BasketError):

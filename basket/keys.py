@@ -46,9 +46,7 @@ def check_peel_id(peel_id: str) -> str:
     if len(plain) > PEEL_ID_MAX:
         raise InvalidKeyError(f"bad peel id {peel_id!r}: {len(plain)} characters, at most {PEEL_ID_MAX} are allowed")
     if not _PEEL_ID.match(plain):
-        raise InvalidKeyError(
-            f"bad peel id {peel_id!r}: letters, digits, '-' and '_' are allowed, the first a letter or digit"
-        )
+        raise InvalidKeyError(f"bad peel id {peel_id!r}: letters, digits, '-' and '_' are allowed, the first a letter or digit")
     if plain.lower() in _NAMELESS:
         raise InvalidKeyError(
             f"{peel_id!r} cannot be a peel id, since any host may call itself that: give this host a name, or set [peel] id"

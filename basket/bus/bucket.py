@@ -14,7 +14,7 @@ from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple
 
 from basket.bus import translate
 from basket.bus.link import Link
-from basket.bus.record import Record, from_direct, from_stored
+from basket.bus.record import Record, from_direct, from_stored, moment
 from basket.bus.replies import Reply
 from basket.errors import BasketError, BasketTimeoutError, BucketMissingError, JetStreamError
 
@@ -116,6 +116,17 @@ class Bucket:
             ) from error
         finally:
             self._seen = True
+
+    def require(self, *, deadline: float) -> None:
+        """Make the bucket if this process never saw it and it is missing. BucketMissingError where that cannot be done."""
+        if not self._seen:
+            self.absent(deadline=deadline, make=False)
+
+    def clock_ahead(self, *, deadline: float) -> float:
+        """Seconds by which the server's clock is ahead of ours, to about half a round trip."""
+        asked = time.time()
+        told = self.info(deadline=deadline).get("ts")
+        return moment(told).timestamp() - (asked + time.time()) / 2 if told else 0.0
 
     def absent(self, *, deadline: float, make: bool) -> None:
         """Nobody answered for this bucket: find out why, and mend it or raise.

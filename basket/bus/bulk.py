@@ -15,6 +15,7 @@ from typing import Any, Dict, Iterable, List, Optional, Sequence
 
 from basket.bus import translate
 from basket.bus.bucket import NO_RESPONDERS, NOT_FOUND, Bucket
+from basket.bus.consumer import consumer_request
 from basket.bus.record import Record, delivery, from_delivery, from_direct
 from basket.bus.replies import BatchWaiter, header, status
 from basket.bus.wire import Headers
@@ -195,30 +196,11 @@ def consume(bucket: Bucket, subjects: List[str], *, deadline: float, headers_onl
 def _create_consumer(
     bucket: Bucket, name: str, inbox: str, subjects: List[str], headers_only: bool, deadline: float
 ) -> Dict[str, Any]:
-    stream = bucket.spec.stream
-    # A single filter stands in the subject of the request too: that is what permissions can limit.
-    filters = {"filter_subject": subjects[0]} if len(subjects) == 1 else {"filter_subjects": subjects}
-    asked = f"$JS.API.CONSUMER.CREATE.{stream}.{name}" + (f".{subjects[0]}" if len(subjects) == 1 else "")
-    body = {
-        "stream_name": stream,
-        "config": {
-            **filters,
-            "headers_only": headers_only,
-            "name": name,
-            "deliver_subject": inbox,
-            "deliver_policy": "last_per_subject",
-            "ack_policy": "none",
-            "replay_policy": "instant",
-            "max_deliver": 1,
-            "flow_control": True,
-            "idle_heartbeat": 5_000_000_000,
-            "inactive_threshold": 30_000_000_000,  # removed by the server, should we die before we do it
-            "mem_storage": True,
-            "num_replicas": 1,
-        },
-    }
+    asked, body = consumer_request(
+        bucket.spec.stream, name, inbox, subjects, heartbeat=5.0, inactive=30.0, headers_only=headers_only
+    )
     for _ in bucket.attempts(deadline):
-        reply = bucket.link.request(asked, json.dumps(body).encode(), deadline=deadline)
+        reply = bucket.link.request(asked, body, deadline=deadline)
         if reply.status == NO_RESPONDERS:
             raise translate.no_jetstream()
         answer = reply.json()

@@ -18,7 +18,7 @@ from urllib.parse import unquote
 
 from basket.bus import loop as loops
 from basket.bus import translate
-from basket.bus.replies import BatchWaiter, ManyWaiter, Reply, Waiter
+from basket.bus.replies import BatchWaiter, LoopWaiter, ManyWaiter, Reply, Waiter
 from basket.bus.settings import Settings
 from basket.bus.wire import Headers, Receiver, WireClient
 from basket.errors import AuthError, BasketError, ClosedError, OutcomeUnknownError, PermissionDeniedError, UnreachableError
@@ -130,12 +130,62 @@ class Link:
         for waiter in list(self._waiters.values()):
             waiter.fail(ClosedError("this Basket was closed while the call was waiting"))
         self._waiters.clear()
+        self._tell()
         if client is not None:
             await client.end(CLOSE_TIMEOUT / 2)
 
-    def on_connected(self, listener: Callable[[], None]) -> None:
-        """Call ``listener()`` on the loop's thread after every later connection. It must not block."""
+    def on_change(self, listener: Callable[[], None]) -> None:
+        """Call ``listener()`` on the loop's thread whenever the connection is made or lost. It must not block."""
         self._listeners.append(listener)
+
+    def _tell(self) -> None:
+        for listener in list(self._listeners):
+            try:
+                listener()
+            except Exception:
+                log.exception("a listener failed")
+
+    @property
+    def generation(self) -> int:
+        """Which process this is, counted in forks: what was made under another number is not ours to use."""
+        return loops.generation
+
+    def ready(self, deadline: float) -> None:
+        """Wait until connected; raises at the deadline, when closed, and on the loop's own thread."""
+        self._ready(deadline)
+
+    @property
+    def client(self) -> Optional[WireClient]:
+        """The connection of this moment, for work on the loop's thread; None while there is none."""
+        return self._client
+
+    def call(self, function: Callable[..., Any], *args: Any) -> None:
+        """Run ``function(*args)`` on the loop's thread, soon; ClosedError once closed."""
+        thread = self._thread
+        try:
+            if thread is not None:
+                thread.call(function, *args)
+                return
+        except RuntimeError:
+            pass
+        raise ClosedError("this Basket is closed")
+
+    async def ask(self, subject: str, data: bytes, timeout: float) -> Reply:
+        """``request`` for work on the loop's thread: one try, on the connection of this moment."""
+        waiter = LoopWaiter(subject, asyncio.get_running_loop().create_future())
+        waiter.token = b"%d" % next(self._tokens)
+        self._send(waiter, subject, data, None)
+        try:
+            await asyncio.wait_for(waiter.future, timeout)
+        except asyncio.TimeoutError:
+            raise translate.no_answer(subject, timeout) from None
+        finally:
+            self._waiters.pop(waiter.token, None)
+        if waiter.error is not None:
+            raise waiter.error
+        if waiter.reply is None:
+            raise UnreachableError("the connection to NATS was lost")
+        return waiter.reply
 
     # -- becoming connected (on the loop) --------------------------------------------------------------------------------
 
@@ -264,11 +314,7 @@ class Link:
         if client.is_closed:  # it went down again while we were still greeting it
             self._lost(client)
             return
-        for listener in list(self._listeners):
-            try:
-                listener()
-            except Exception:
-                log.exception("a listener failed")
+        self._tell()
 
     def _lost(self, client: WireClient) -> None:
         if client is not self._client:
@@ -284,6 +330,7 @@ class Link:
         waiters, self._waiters = self._waiters, {}
         for waiter in waiters.values():
             waiter.drop()
+        self._tell()
         self._rebuilding = asyncio.ensure_future(self._rebuild())
 
     async def _rebuild(self) -> None:
@@ -511,17 +558,30 @@ class Link:
         subscription = thread.run(client.receive(subject, receiver), max(0.05, deadline - time.monotonic()))
         return subject, end
 
-    def subscribe(self, subject: str, receiver: Receiver, queue: str = "") -> None:
-        """Have ``receiver`` called on the loop's thread for every message, over reconnections too."""
+    def subscribe(self, subject: str, receiver: Receiver, queue: str = "", *, deadline: float) -> None:
+        """Have ``receiver`` called on the loop's thread for every message, over reconnections too. Returns once the server
+        knows of it."""
         wish = Subscription(subject, receiver, queue)
-        thread = self._ready(time.monotonic() + 5)
+        thread = self._ready(deadline)
 
-        def add() -> None:
+        async def add() -> None:
             self._standing.append(wish)
-            if self._client is not None:
-                self._client.loop_task(self._client.receive(subject, receiver, queue))
+            client = self._client
+            if client is not None:  # else the next connection brings it
+                await client.receive(subject, receiver, queue)
+                await client.flush(timeout=max(0.05, deadline - time.monotonic()))
 
-        thread.call(add)
+        thread.run(add(), max(0.05, deadline - time.monotonic()))
+
+    def unsubscribe(self, receiver: Receiver) -> None:
+        """End what ``subscribe`` began with this receiver."""
+
+        def remove() -> None:
+            self._standing = [wish for wish in self._standing if wish.receiver != receiver]
+            if self._client is not None:
+                self._client.leave_receiver(receiver)
+
+        self.call(remove)
 
     def send(self, subject: str, data: bytes, headers: Optional[Mapping[str, str]] = None) -> None:
         """Send without waiting for anything; nothing is sent while suspended. Any thread."""

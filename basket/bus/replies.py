@@ -6,6 +6,7 @@ connection, or failed.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 import time
@@ -158,3 +159,17 @@ class ManyWaiter(Waiter):
             return False
         self._end()
         return True
+
+
+class LoopWaiter(Waiter):
+    """The same for work that runs on the loop itself: ``future`` is done once it ended."""
+
+    __slots__ = ("future",)
+
+    def __init__(self, subject: str, future: asyncio.Future[None]) -> None:
+        super().__init__(subject)
+        self.future = future
+
+    def _end(self) -> None:
+        if not self.future.done():
+            self.future.set_result(None)

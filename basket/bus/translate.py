@@ -25,14 +25,16 @@ NOT_ENABLED = (10039, 10076)
 """JetStream not enabled for the account; JetStream not enabled on the server."""
 
 _VIOLATION = re.compile(r'permissions violation for (publish|subscription) to "([^"]*)"', re.IGNORECASE)
-_REFUSED = re.compile(r"authorization violation|authentication (?:expired|revoked|timeout)|unauthorized", re.IGNORECASE)
+_SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
+_REFUSED = re.compile(r"authorization (?:violation|failed)|authentication (?:expired|revoked|timeout)|unauthorized", re.IGNORECASE)
 
 
 def without_secrets(url: str) -> str:
     """A server's address as it may stand in a message: user, password and token replaced by ``***``."""
-    scheme, mark, rest = url.rpartition("://")
-    secret, at, host = rest.rpartition("@")
-    return f"{scheme}{mark}***@{host}" if at and secret else url
+    scheme = _SCHEME.match(url)
+    start = scheme.end() if scheme else 0
+    secret, _, host = url[start:].rpartition("@")  # the last one: a password may hold "@" and "://" too
+    return f"{url[:start]}***@{host}" if secret else url
 
 
 def violation(text: str) -> Optional[Tuple[str, str]]:

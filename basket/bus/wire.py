@@ -40,6 +40,7 @@ class WireClient(Client):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__()
         self._receivers: Dict[int, Receiver] = {}
+        self._subscriptions: List[Tuple[Any, Receiver]] = []
         self._tasks: Set[asyncio.Task[Any]] = set()  # the loop itself holds tasks only weakly
         self._publishing: Set[asyncio.Task[Any]] = set()
         self._short_way = SHORT_WAY
@@ -76,8 +77,14 @@ class WireClient(Client):  # type: ignore[misc]
 
     def leave(self, subscription: Any) -> None:
         """End a subscription that ``receive`` made."""
+        self._subscriptions = [(one, to) for one, to in self._subscriptions if one is not subscription]
         if not self.is_closed:
             self.loop_task(subscription.unsubscribe())
+
+    def leave_receiver(self, receiver: Receiver) -> None:
+        """End every subscription that hands its messages to ``receiver``."""
+        for subscription in [one for one, to in self._subscriptions if to == receiver]:
+            self.leave(subscription)
 
     async def end(self, timeout: float) -> None:
         """Close within ``timeout`` seconds, by cutting the connection where the server does not take what is left."""
@@ -96,6 +103,7 @@ class WireClient(Client):  # type: ignore[misc]
             receiver(message.subject.encode(), message.reply.encode(), message.headers, message.data)
 
         subscription = await self.subscribe(subject, queue=queue, cb=public_way)
+        self._subscriptions.append((subscription, receiver))
         if self._short_way:
             self._receivers[subscription._id] = receiver
         return subscription

@@ -1,0 +1,41 @@
+"""The request that makes an ephemeral consumer which delivers the last value of each key, then what follows. Pure."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Dict, List, Tuple
+
+
+def consumer_request(
+    stream: str,
+    name: str,
+    inbox: str,
+    subjects: List[str],
+    *,
+    heartbeat: float,
+    inactive: float,
+    headers_only: bool = False,
+) -> Tuple[str, bytes]:
+    """Subject and body. ``heartbeat``: seconds between the server's words when there is nothing to deliver; ``inactive``:
+    seconds without a listener after which the server removes the consumer by itself, should we die before we do it.
+
+    A single filter stands in the subject of the request too: that is what permissions can limit.
+    """
+    single = len(subjects) == 1
+    config: Dict[str, Any] = {
+        "name": name,
+        "deliver_subject": inbox,
+        "deliver_policy": "last_per_subject",
+        "ack_policy": "none",
+        "replay_policy": "instant",
+        "max_deliver": 1,
+        "flow_control": True,
+        "idle_heartbeat": int(heartbeat * 1e9),
+        "inactive_threshold": int(inactive * 1e9),
+        "headers_only": headers_only,
+        "mem_storage": True,
+        "num_replicas": 1,
+    }
+    config.update({"filter_subject": subjects[0]} if single else {"filter_subjects": subjects})
+    subject = f"$JS.API.CONSUMER.CREATE.{stream}.{name}" + (f".{subjects[0]}" if single else "")
+    return subject, json.dumps({"stream_name": stream, "config": config}).encode()

@@ -1,0 +1,299 @@
+"""A live copy of part of a bucket: what is there now, and every change as it happens. Runs on the loop's thread.
+
+One ordered consumer for all that a process wants from one bucket. It is never trusted for long: after every reconnection,
+when deliveries have a gap, and when the server's idle heartbeats stay away, everything is read anew and compared with what
+was known, so that values which vanished meanwhile (a wiped store, a bucket deleted and made again) are told as deletions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import threading
+import time
+import uuid
+from typing import Any, Callable, Dict, Iterable, List, Optional, Set
+
+from basket.bus import translate
+from basket.bus.bucket import NO_RESPONDERS, Bucket
+from basket.bus.consumer import consumer_request
+from basket.bus.record import Record, delivery, from_delivery
+from basket.bus.replies import header, status
+from basket.bus.wire import Headers, WireClient
+from basket.errors import BasketError, BasketTimeoutError, ClosedError, UnreachableError
+
+log = logging.getLogger("basket.bus")
+
+HEARTBEAT = 2.0
+"""Seconds between the server's idle heartbeats."""
+
+SILENCE = 2.5 * HEARTBEAT
+"""Seconds without a word after which the consumer counts as gone."""
+
+ASK_TIMEOUT = 5.0
+EVERYTHING = ">"
+RETRY_FIRST, RETRY_MOST = 0.05, 1.0
+
+Table = Dict[str, Record]
+Listener = Callable[[Set[str]], None]
+"""Called on the loop's thread with the keys that changed. It must not block."""
+
+
+class Feed:
+    """The live copy of the keys that match the wanted patterns. ``table`` (key -> record) is replaced or changed on the
+    loop's thread only; other threads read single items of it, or iterate over a copy."""
+
+    def __init__(self, bucket: Bucket) -> None:
+        self._bucket = bucket
+        self._link = bucket.link
+        self._wanted: Dict[str, int] = {}
+        self._listeners: List[Listener] = []
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
+        self._current = False
+        self._error: Optional[BasketError] = None
+        self._task: Optional[asyncio.Task[None]] = None
+        self._again: Optional[asyncio.Event] = None
+        self.table: Table = {}
+        self.reads = 0
+        """How many times everything was read anew."""
+
+    # -- asked from any thread ---------------------------------------------------------------------------------------------
+
+    @property
+    def current(self) -> bool:
+        """Whether the copy is complete and the connection it lives on is up."""
+        return self._current
+
+    def table_of(self) -> Table:
+        """The copy of this moment; it is another object after everything was read anew."""
+        return self.table
+
+    def want(self, patterns: Iterable[str], listener: Optional[Listener] = None) -> None:
+        """Have these patterns covered from now on; ``listener`` is told of what is there already, then of every change to any
+        of the feed's keys."""
+        with self._lock:
+            fresh = False
+            for pattern in patterns:
+                fresh = fresh or (pattern not in self._wanted and EVERYTHING not in self._wanted)
+                self._wanted[pattern] = self._wanted.get(pattern, 0) + 1
+            if listener is not None:
+                self._listeners.append(listener)
+            if fresh:
+                self._current = False
+        if listener is not None:
+            self._link.call(self._replay, listener)
+        if fresh:
+            self._link.call(self._restart)
+
+    def release(self, patterns: Iterable[str], listener: Optional[Listener] = None) -> None:
+        """Undo one ``want``. The consumer ends with the last of them."""
+        with self._lock:
+            for pattern in patterns:
+                left = self._wanted.get(pattern, 0) - 1
+                if left > 0:
+                    self._wanted[pattern] = left
+                else:
+                    self._wanted.pop(pattern, None)
+            if listener in self._listeners:
+                self._listeners.remove(listener)
+            idle = not self._wanted
+        if idle:
+            self._link.call(self._restart)
+
+    def wait(self, deadline: float) -> None:
+        """Until the copy is complete; raises at ``deadline``, and when the Basket is closed."""
+        with self._changed:
+            while not self._current:
+                if self._link.state == "closed":
+                    raise ClosedError("this Basket is closed")
+                left = deadline - time.monotonic()
+                if left <= 0 or not self._changed.wait(left):
+                    if self._link.state != "connected":
+                        raise UnreachableError(str(self._link.last_error or "no connection to NATS"))
+                    raise self._error or BasketTimeoutError(f"bucket {self._bucket.spec.name!r} could not be read in time")
+
+    # -- on the loop ---------------------------------------------------------------------------------------------------------
+
+    def connection_changed(self) -> None:
+        """The link was lost, or made anew, or closed: what is known may be out of date."""
+        self._set_current(False)
+        if self._again is not None:
+            self._again.set()
+
+    def _restart(self) -> None:
+        self._set_current(False)
+        if self._task is None or self._task.done():
+            self._again = asyncio.Event()
+            self._task = asyncio.ensure_future(self._run())
+        elif self._again is not None:
+            self._again.set()
+
+    def _replay(self, listener: Listener) -> None:
+        if self.table:
+            listener(set(self.table))
+
+    def _set_current(self, current: bool, error: Optional[BasketError] = None) -> None:
+        with self._changed:
+            self._current = current
+            self._error = error
+            self._changed.notify_all()
+
+    async def _run(self) -> None:
+        assert self._again is not None
+        delay = RETRY_FIRST
+        while self._wanted and self._link.state != "closed":
+            self._again.clear()
+            client = self._link.client
+            if client is None:  # told by connection_changed
+                await self._again.wait()
+                continue
+            follower = _Follower(self, client, self._filters())
+            try:
+                await follower.follow(self._again)
+                delay = RETRY_FIRST
+                continue  # a reason to begin anew at once
+            except BasketError as error:
+                log.info("watching bucket %r: %s", self._bucket.spec.name, error)
+                self._set_current(False, error)
+            finally:
+                await follower.end()
+            try:
+                await asyncio.wait_for(self._again.wait(), delay * random.uniform(0.7, 1.0))
+            except asyncio.TimeoutError:
+                pass
+            delay = min(delay * 2, RETRY_MOST)
+        self._set_current(False)
+        self._replace({})
+
+    def _filters(self) -> List[str]:
+        # The server refuses filters that overlap.
+        return [EVERYTHING] if EVERYTHING in self._wanted else sorted(self._wanted)
+
+    def _replace(self, table: Table) -> None:
+        """Everything was read anew: take it over, and tell what differs."""
+        old, self.table = self.table, table
+        changed = {key for key, record in table.items() if key not in old or old[key].revision != record.revision}
+        changed.update(key for key in old if key not in table)
+        self.reads += 1
+        self._tell(changed)
+
+    def _apply(self, key: str, record: Record) -> None:
+        if record.deleted:
+            if self.table.pop(key, None) is None:
+                return
+        else:
+            self.table[key] = record
+        self._tell({key})
+
+    def _tell(self, keys: Set[str]) -> None:
+        if not keys:
+            return
+        for listener in list(self._listeners):
+            try:
+                listener(keys)
+            except Exception:
+                log.exception("a listener failed")
+
+
+class _Follower:
+    """One consumer, from its creation to its end."""
+
+    def __init__(self, feed: Feed, client: WireClient, patterns: List[str]) -> None:
+        self._feed = feed
+        self._client = client
+        self._bucket = feed._bucket
+        self._subjects = [self._bucket.spec.prefix + pattern for pattern in patterns]
+        self._skip = len(self._bucket.spec.prefix)
+        self._name = uuid.uuid4().hex[:16]
+        self._subscription: Any = None
+        self._created = False
+        self._snapshot: Optional[Table] = {}
+        self._sequence = 0
+        self._heard = time.monotonic()
+        self._broken: Optional[str] = None
+        self._event = asyncio.Event()
+
+    async def follow(self, again: asyncio.Event) -> None:
+        """Deliver until ``again`` is set, or until there is a reason to begin anew (both return); raises what went wrong."""
+        inbox = self._client.new_inbox()
+        self._subscription = await self._client.receive(inbox, self._receive)
+        pending = await self._create(inbox)
+        if pending == 0 and self._snapshot is not None:  # otherwise a value that was just written has told it
+            self._caught_up()
+        while not again.is_set() and self._broken is None:
+            left = self._heard + SILENCE - time.monotonic()
+            if left <= 0:
+                self._broken = "the server has fallen silent"
+                break
+            waits = {asyncio.ensure_future(again.wait()), asyncio.ensure_future(self._event.wait())}
+            _, unfinished = await asyncio.wait(waits, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            for task in unfinished:
+                task.cancel()
+        if self._broken is not None:
+            log.info("watching bucket %r anew: %s", self._bucket.spec.name, self._broken)
+
+    async def _create(self, inbox: str) -> int:
+        subject, body = consumer_request(
+            self._bucket.spec.stream, self._name, inbox, self._subjects, heartbeat=HEARTBEAT, inactive=30.0
+        )
+        reply = await self._feed._link.ask(subject, body, ASK_TIMEOUT)
+        if reply.status == NO_RESPONDERS:
+            raise translate.no_jetstream()
+        answer = reply.json()
+        error = translate.api_error(answer, f"bucket {self._bucket.spec.name!r}")
+        if error is not None:
+            if getattr(error, "code", None) == translate.STREAM_NOT_FOUND:
+                # The server says so itself: nothing is there any more.
+                self._feed._replace({})
+            raise error
+        self._created = True
+        return int(answer.get("num_pending") or 0)
+
+    def _receive(self, subject: bytes, reply: bytes, headers: Headers, data: bytes) -> None:
+        self._heard = time.monotonic()
+        if not data and status(headers) == 100:
+            if reply:  # the server asks whether we keep up
+                self._client.send(reply.decode(), "", b"")
+            last = header(headers, "Nats-Last-Consumer")
+            if last is not None and last.isdigit() and int(last) != self._sequence:
+                self._break("deliveries were lost")
+            return
+        place = delivery(reply)
+        record = from_delivery(subject, reply, headers, data)
+        if place is None or record is None or self._broken is not None:
+            return
+        if place.consumer_sequence != self._sequence + 1:
+            self._break("deliveries were lost")
+            return
+        self._sequence = place.consumer_sequence
+        key = record.subject[self._skip :]
+        if self._snapshot is None:
+            self._feed._apply(key, record)
+            return
+        if record.deleted:
+            self._snapshot.pop(key, None)
+        else:
+            self._snapshot[key] = record
+        if place.pending == 0:
+            self._caught_up()
+
+    def _break(self, reason: str) -> None:
+        self._broken = reason
+        self._event.set()
+
+    def _caught_up(self) -> None:
+        table, self._snapshot = self._snapshot, None
+        assert table is not None
+        self._feed._replace(table)
+        self._feed._set_current(True)
+
+    async def end(self) -> None:
+        """Leave nothing behind: no subscription, no consumer."""
+        if self._client.is_closed:
+            return
+        if self._subscription is not None:
+            self._client.leave(self._subscription)
+        if self._created:
+            self._client.send(f"$JS.API.CONSUMER.DELETE.{self._bucket.spec.stream}.{self._name}", "", b"")

@@ -1,0 +1,137 @@
+"""Everything of one Basket that stays alive between calls: feeds, watches, the mirror, the resolve service.
+
+A feed is shared by all that need its bucket, so a process has one consumer a bucket however many watches it has.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+
+from basket.bus.bucket import Bucket
+from basket.bus.feed import Feed
+from basket.bus.link import Link
+from basket.mirror import Mirror
+from basket.resolve import ResolveService
+from basket.selecting import document
+from basket.target import Target, needs_facts
+from basket.watch import Change, Watch
+
+
+class Live:
+    """Any thread. ``retarget`` gives a watch its tree anew when the scope has changed."""
+
+    def __init__(self, link: Link, values: Bucket, facts: Bucket, heartbeats: Bucket) -> None:
+        self._link = link
+        self._values = values
+        self._facts = facts
+        self._heartbeats = heartbeats
+        self._reset()
+
+    def _reset(self) -> None:
+        self._generation = self._link.generation
+        self._lock = threading.RLock()
+        self._feeds: Dict[str, Feed] = {}
+        self._watches: List[Tuple[Watch, Callable[[], Target]]] = []
+        self._mirror: Optional[Mirror] = None
+        self._service: Optional[ResolveService] = None
+
+    def _here(self) -> None:
+        """In the child of a fork, what the parent watched is not ours."""
+        if self._generation != self._link.generation:
+            self._reset()
+
+    def _feed(self, bucket: Bucket) -> Feed:
+        with self._lock:
+            feed = self._feeds.get(bucket.spec.name)
+            if feed is None:
+                feed = self._feeds[bucket.spec.name] = Feed(bucket)
+                self._link.on_change(feed.connection_changed)
+            return feed
+
+    def watch(
+        self, tree: Callable[[], Target], functions: List[str], callback: Optional[Callable[[Change], Any]], deadline: float
+    ) -> Watch:
+        """A started watch; ``tree`` is asked again when the scope changes."""
+        self._link.ready(deadline)
+        self._here()
+        self._seen(deadline, self._values)
+        target = tree()
+        by_facts = needs_facts(target)
+        if by_facts:
+            self._seen(deadline, self._facts)
+        facts = self._feed(self._facts) if by_facts else None
+        watch = Watch(target, functions, self._feed(self._values), facts, document, self._forget)
+        with self._lock:
+            self._watches.append((watch, tree))
+        return watch.start(deadline, callback)
+
+    def _seen(self, deadline: float, *buckets: Bucket) -> None:
+        """Make the buckets that are missing: a feed would wait for them."""
+        for bucket in buckets:
+            bucket.require(deadline=deadline)
+
+    def _forget(self, watch: Watch) -> None:
+        with self._lock:
+            self._watches = [(one, tree) for one, tree in self._watches if one is not watch]
+
+    def rescope(self) -> None:
+        """The scope or the named groups changed: every watch follows."""
+        with self._lock:
+            watches = list(self._watches)
+        for watch, tree in watches:
+            watch.retarget(tree())
+
+    def mirror(self, functions: Optional[Sequence[str]], deadline: float) -> Mirror:
+        """The mirror, started; a former one is replaced once the new one is complete."""
+        self._link.ready(deadline)
+        self._here()
+        self._seen(deadline, self._values, self._facts, self._heartbeats)
+        ahead = self._values.clock_ahead(deadline=deadline)
+        feeds = (self._feed(self._values), self._feed(self._facts), self._feed(self._heartbeats))
+        mirror = Mirror(functions, *feeds, document=document, on_stop=self._drop).start(deadline, ahead)
+        with self._lock:
+            former, self._mirror = self._mirror, mirror
+        if former is not None:
+            former.stop()
+        return mirror
+
+    def _drop(self, mirror: Mirror) -> None:
+        with self._lock:
+            if self._mirror is mirror:
+                self._mirror = None
+
+    @property
+    def mirrored(self) -> Optional[Mirror]:
+        """The mirror, if there is one in this process."""
+        return self._mirror if self._generation == self._link.generation else None
+
+    def serve(self, groups: Callable[[], Mapping[str, str]], deadline: float) -> ResolveService:
+        """The resolve service, started."""
+        self._link.ready(deadline)
+        self._here()
+        self._seen(deadline, self._facts)
+        with self._lock:
+            if self._service is None:
+                self._service = ResolveService(self._link, self._feed(self._facts), document, groups)
+            service = self._service
+        return service.start(deadline)
+
+    def stop_serving(self) -> None:
+        """Withdraw the resolve service, if it is offered."""
+        with self._lock:
+            service, self._service = self._service, None
+        if service is not None:
+            service.stop()
+
+    def stop(self) -> None:
+        """End it all, watches first."""
+        if self._generation != self._link.generation:
+            return
+        with self._lock:
+            watches = [watch for watch, _ in self._watches]
+        for watch in watches:
+            watch.stop()
+        self.stop_serving()
+        if self._mirror is not None:
+            self._mirror.stop()

@@ -1,0 +1,169 @@
+"""A live local copy of values, facts and heartbeats: what it covers is answered from memory.
+
+It knows whether it is current. While it is not (the connection is down, or it is being read anew) it answers only those
+who asked for what was last known.
+"""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Any, Callable, Dict, FrozenSet, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple, Type
+
+from basket.bus.feed import Feed
+from basket.bus.record import Record, moment
+from basket.errors import BasketError
+from basket.keys import split_key
+from basket.outcomes import Outcomes
+from basket.target import Target
+
+HEARTBEAT_LIFE = 30.0
+"""Seconds for which a heartbeat says that its peel is alive. The bucket drops it then, without telling anybody."""
+
+
+class MirrorStatus(NamedTuple):
+    """``functions``: those covered, None for all; ``current``: whether it is complete and its connection up; ``values`` and
+    ``peels`` it holds; ``reads``: how many times everything had to be read anew."""
+
+    functions: Optional[Tuple[str, ...]]
+    current: bool
+    values: int
+    peels: int
+    reads: int
+
+
+class Mirror:
+    """Made by ``Basket.mirror``. Any thread. ``stop`` ends it; its Basket asks the server again from then on."""
+
+    def __init__(
+        self,
+        functions: Optional[Sequence[str]],
+        values: Feed,
+        facts: Feed,
+        heartbeats: Feed,
+        document: Callable[[Optional[Record]], Mapping[str, Any]],
+        on_stop: Callable[[Mirror], None],
+    ) -> None:
+        self._functions = None if functions is None else frozenset(functions)
+        self._values = values
+        self._facts = facts
+        self._heartbeats = heartbeats
+        self._document = document
+        self._on_stop = on_stop
+        self._index: Dict[str, Dict[str, Record]] = {}
+        self._outcomes = Outcomes(facts.table_of, document)
+        self._offset = 0.0
+        self._ended = False
+
+    # -- life -----------------------------------------------------------------------------------------------------------
+
+    def start(self, deadline: float, server_ahead: float) -> Mirror:
+        """Begin, and wait until it is complete. ``server_ahead``: seconds by which the server's clock is ahead of ours."""
+        self._offset = server_ahead
+        self._values.want(self._patterns(), self._changed)
+        self._facts.want(["*"])
+        self._heartbeats.want(["*"])
+        try:
+            self.wait(deadline)
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def _patterns(self) -> List[str]:
+        return [">"] if self._functions is None else [f"*.{name}" for name in sorted(self._functions)]
+
+    def stop(self) -> None:
+        """End it. Any thread, any number of times."""
+        if self._ended:
+            return
+        self._ended = True
+        self._on_stop(self)
+        try:
+            self._values.release(self._patterns(), self._changed)
+            self._facts.release(["*"])
+            self._heartbeats.release(["*"])
+        except BasketError:
+            pass  # the connection is closed, and the feeds with it
+
+    def __enter__(self) -> Mirror:
+        return self
+
+    def __exit__(
+        self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
+    ) -> None:
+        self.stop()
+
+    @property
+    def current(self) -> bool:
+        """Whether it is complete and its connection up."""
+        return self._values.current and self._facts.current and self._heartbeats.current
+
+    def wait(self, deadline: float) -> None:
+        """Until it is current; raises at the deadline (``time.monotonic()``)."""
+        for feed in (self._values, self._facts, self._heartbeats):
+            feed.wait(deadline)
+
+    @property
+    def status(self) -> MirrorStatus:
+        """Its state, for ``Basket.status``."""
+        functions = None if self._functions is None else tuple(sorted(self._functions))
+        values = sum(len(peels) for peels in list(self._index.values()))
+        return MirrorStatus(functions, self.current, values, len(self._facts.table), self._values.reads)
+
+    # -- answering ------------------------------------------------------------------------------------------------------------
+
+    def covers(self, functions: Iterable[str]) -> bool:
+        """Whether these functions' values are all here."""
+        return self._functions is None or self._functions.issuperset(functions)
+
+    @property
+    def covers_all(self) -> bool:
+        """Whether every function is."""
+        return self._functions is None
+
+    def record(self, peel_id: str, function: str) -> Optional[Record]:
+        """One stored value."""
+        return self._index.get(function, {}).get(peel_id)
+
+    def records(self, function: str) -> Dict[str, Record]:
+        """A function's values by peel id; a copy."""
+        return dict(self._index.get(function, {}))
+
+    def functions_of(self, peel_id: str) -> List[str]:
+        """What one peel publishes, sorted."""
+        return sorted(name for name, peels in list(self._index.items()) if peel_id in peels)
+
+    def facts_of(self, peel_id: str) -> Optional[Record]:
+        """One peel's stored facts."""
+        return self._facts.table.get(peel_id)
+
+    def known(self) -> Set[str]:
+        """Every peel with facts or (of the covered functions) values."""
+        return set(self._facts.table).union(*[set(peels) for peels in list(self._index.values())])
+
+    def matching(self, tree: Target) -> FrozenSet[str]:
+        """The ids that a target selects, among the peels known here."""
+        return self._outcomes.matching(tree, self.known)
+
+    def online(self, peel_id: str) -> bool:
+        """Whether the peel's last heartbeat is younger than its life."""
+        record = self._heartbeats.table.get(peel_id)
+        return record is not None and time.time() + self._offset - moment(record.stamp).timestamp() < HEARTBEAT_LIFE
+
+    # On the loop's thread.
+
+    def _changed(self, keys: Set[str]) -> None:
+        table = self._values.table
+        for key in keys:
+            peel_id, name = split_key(key)
+            record = table.get(key)
+            if record is not None:
+                peels = self._index.get(name)
+                if peels is None:
+                    peels = self._index[name] = {}
+                peels[peel_id] = record
+            elif name in self._index:
+                self._index[name].pop(peel_id, None)
+                if not self._index[name]:
+                    del self._index[name]

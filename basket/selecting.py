@@ -1,0 +1,99 @@
+"""Which peels a target selects and which records that means, asked of the server in as few exchanges as possible."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Dict, FrozenSet, List, Mapping, Optional, Set
+
+from basket.bus import bulk
+from basket.bus.bucket import Bucket
+from basket.bus.record import Record
+from basket.codec import decode
+from basket.errors import DecodeError
+from basket.keys import join_key, split_key
+from basket.resolve import Resolver
+from basket.target import Target, exact_ids, matcher, matches_factless, needs_facts
+
+FETCH_BY_NAME = 1000
+"""Up to so many peels, known by id, have their values asked for by key; beyond that the function's values of all are read."""
+
+Records = Dict[str, Dict[str, Record]]
+"""Function -> peel id -> stored value."""
+
+
+class Selector:
+    """All methods block until ``deadline`` on ``time.monotonic()``. Any thread."""
+
+    def __init__(self, values: Bucket, facts: Bucket, resolver: Resolver) -> None:
+        self._values = values
+        self._facts = facts
+        self._resolver = resolver
+
+    def records(self, tree: Target, functions: List[str], *, deadline: float) -> Records:
+        """The stored values of these functions on the peels that match."""
+        named = exact_ids(tree)
+        if needs_facts(tree):
+            named = self.matching(tree, deadline=deadline)
+            matches: Callable[[str], bool] = named.__contains__
+        else:
+            match = matcher(tree)
+            matches = lambda peel_id: match(peel_id, {})  # noqa: E731
+        if named is not None and len(named) <= FETCH_BY_NAME:
+            keys = [join_key(peel_id, name) for name in functions for peel_id in named if matches(peel_id)]
+            records = bulk.read_keys(self._values, keys, deadline=deadline) if keys else []
+        else:
+            records = bulk.read(self._values, [f"*.{name}" for name in functions], deadline=deadline)
+        found: Records = {name: {} for name in functions}
+        skip = len(self._values.spec.prefix)
+        for record in records:
+            peel_id, _, name = record.subject[skip:].partition(".")
+            if name in found and matches(peel_id):
+                found[name][peel_id] = record
+        return found
+
+    def matching(self, tree: Target, *, deadline: float) -> FrozenSet[str]:
+        """The ids that a target with facts in it selects."""
+        named = exact_ids(tree)
+        if named is None and not matches_factless(tree):
+            told = self._resolver.ask(tree, deadline=deadline)
+            if told is not None:
+                return told
+        documents = self.facts(named, deadline=deadline)
+        match = matcher(tree)
+        matched = {peel_id for peel_id, record in documents.items() if match(peel_id, document(record))}
+        if matches_factless(tree):
+            others = named if named is not None else self.known(set(documents), deadline=deadline)
+            matched.update(peel_id for peel_id in others if peel_id not in documents and match(peel_id, {}))
+        return frozenset(matched)
+
+    def facts(self, peel_ids: Optional[FrozenSet[str]] = None, *, deadline: float) -> Dict[str, Record]:
+        """The stored facts of all peels, or of these, in one exchange."""
+        if peel_ids is not None:
+            records = bulk.read_keys(self._facts, sorted(peel_ids), deadline=deadline)
+        else:
+            records = bulk.read(self._facts, ["*"], deadline=deadline)
+        skip = len(self._facts.spec.prefix)
+        return {record.subject[skip:]: record for record in records}
+
+    def known(self, with_facts: Optional[Set[str]] = None, *, deadline: float) -> Set[str]:
+        """Every peel that has facts or publishes something now; keys that were deleted do not count."""
+        if with_facts is None:
+            with_facts = set(bulk.live_keys(self._facts, ["*"], deadline=deadline))
+        named = {split_key(key)[0] for key in self._values.subjects(">", deadline=deadline)}
+        unsure = sorted(named - with_facts)  # all of their keys may be markers of deletion
+        patterns = [f"{peel_id}.>" for peel_id in unsure] if len(unsure) <= FETCH_BY_NAME else [">"]
+        live = bulk.live_keys(self._values, patterns, deadline=deadline)
+        return with_facts | {split_key(key)[0] for key in live}
+
+
+def document(record: Optional[Record]) -> Mapping[str, Any]:
+    """A peel's facts; broken ones are no facts, so that the peel matches nothing by fact and breaks nothing."""
+    if record is None:
+        return {}
+    try:
+        facts = decode(record.data)
+    except DecodeError as error:
+        from basket.logs import Log
+
+        Log(__name__).debug("facts that cannot be read match nothing", subject=record.subject, reason=str(error))
+        return {}
+    return facts if isinstance(facts, dict) else {}
