@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import time
 from types import TracebackType
-from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Type, Union, overload
+from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Type, Union, overload
 
 from basket.bus import bulk
 from basket.bus.bucket import Bucket, BucketSpec
@@ -18,7 +18,7 @@ from basket.errors import BasketError, DecodeError, MissingError, PublishError
 from basket.keys import check_function, check_peel_id, join_key, split_key
 from basket.live import Live
 from basket.mirror import Mirror, MirrorStatus
-from basket.presence import Presence, heartbeat
+from basket.presence import FEW, Presence, heartbeat
 from basket.resolve import Resolver
 from basket.selecting import Records, Selector, document
 from basket.target import Target, conjunction, exact_ids, matcher, matches_factless, needs_facts, parse
@@ -249,14 +249,13 @@ class Basket:
         if max_age is not None and not max_age >= 0:
             raise ValueError(f"max_age is a number of seconds, 0 or more, not {max_age!r}")
         deadline = self._deadline(timeout)
+        tree = self._tree(target, scope)
         mirror = self._mirror_for(functions, stale_ok, deadline)
-        found = self._records(self._tree(target, scope), functions, mirror, deadline)
         online: Callable[[str], Optional[bool]]
         if mirror is not None:
-            online = mirror.online
+            found, online = self._mirrored(tree, functions, mirror), mirror.online
         else:
-            peel_ids = sorted({peel_id for records in found.values() for peel_id in records})
-            online = self._presence.of(peel_ids, deadline=deadline, fresh=online_only or max_age is not None)
+            found, online = self._fetched(tree, functions, online_only or max_age is not None, deadline)
         oldest = self._server_time(deadline) - datetime.timedelta(seconds=max_age) if max_age is not None else None
         answer = {
             name: [
@@ -407,9 +406,27 @@ class Basket:
             mirror.wait(deadline)
         return mirror
 
-    def _records(self, tree: Target, functions: List[str], mirror: Optional[Mirror], deadline: float) -> Records:
-        if mirror is None:
-            return self._selector.records(tree, functions, deadline=deadline)
+    def _fetched(
+        self, tree: Target, functions: List[str], alive_matters: bool, deadline: float
+    ) -> Tuple[Records, Callable[[str], Optional[bool]]]:
+        """From the server: the records that match, and who of their peels is alive."""
+        named = exact_ids(tree)
+        if named is not None and not needs_facts(tree) and len(named) * len(functions) <= FEW:
+            match = matcher(tree)
+            meant = [peel_id for peel_id in named if match(peel_id, {})]
+            wanted = [(self._basket, join_key(peel_id, name)) for peel_id in meant for name in functions]
+            # Values and heartbeats in one exchange: for a single value a second one would double the time.
+            records, alive = self._presence.beside(wanted, meant, deadline=deadline, insist=alive_matters)
+            few: Records = {name: {} for name in functions}
+            for record in records:
+                peel_id, name = split_key(self._key(record))
+                few[name][peel_id] = record
+            return few, alive
+        found = self._selector.records(tree, functions, deadline=deadline)
+        peel_ids = sorted({peel_id for records in found.values() for peel_id in records})
+        return found, self._presence.of(peel_ids, deadline=deadline, fresh=alive_matters)
+
+    def _mirrored(self, tree: Target, functions: List[str], mirror: Mirror) -> Records:
         named = mirror.matching(tree) if needs_facts(tree) else exact_ids(tree)
         if named is not None:
             # Few of many, or many of few: either way each is looked up once.

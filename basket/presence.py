@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import datetime
 import time
-from typing import Callable, Dict, FrozenSet, Iterable, List, Optional
+from typing import Callable, Dict, FrozenSet, Iterable, List, Optional, Tuple
 
 import basket
 from basket.bus import bulk
 from basket.bus.bucket import Bucket
-from basket.bus.record import moment
+from basket.bus.record import Record, moment
 from basket.codec import encode
 from basket.errors import BucketMissingError, PermissionDeniedError
 
@@ -21,6 +21,8 @@ PROTOCOL = 1
 
 FEW = 64
 """Up to so many peels are asked for by name; for more the whole list is fetched."""
+
+Alive = Callable[[str], Optional[bool]]
 
 LIST_AGE = 5.0
 """Seconds for which a fetched list serves large queries. A heartbeat is only written every 10 s and lives for 30."""
@@ -40,7 +42,7 @@ class Presence:
         self._list: FrozenSet[str] = frozenset()
         self._listed_at = float("-inf")
 
-    def of(self, peel_ids: List[str], *, deadline: float, fresh: bool = False) -> Callable[[str], Optional[bool]]:
+    def of(self, peel_ids: List[str], *, deadline: float, fresh: bool = False) -> Alive:
         """Tells of each id whether that peel is alive; None for all where nobody may know (no bucket, no permission).
 
         ``fresh`` refuses a list that is some seconds old.
@@ -55,6 +57,22 @@ class Presence:
                 raise
             return lambda peel_id: None
         return alive.__contains__
+
+    def beside(
+        self, wanted: List[Tuple[Bucket, str]], peel_ids: List[str], *, deadline: float, insist: bool
+    ) -> Tuple[List[Record], Alive]:
+        """The ``wanted`` values that are there, and who of ``peel_ids`` is alive, in one exchange. As ``of`` where nobody may
+        know of heartbeats, unless one has to ``insist``."""
+        beats = [(self._bucket, peel_id) for peel_id in peel_ids]
+        try:
+            found = bulk.read_few([*wanted, *beats], deadline=deadline)
+        except (BucketMissingError, PermissionDeniedError):
+            if insist:
+                raise
+            found = bulk.read_few(wanted, deadline=deadline)
+            return [record for record in found if record is not None], lambda peel_id: None
+        alive = frozenset(peel_id for peel_id, record in zip(peel_ids, found[len(wanted) :]) if record is not None)
+        return [record for record in found[: len(wanted)] if record is not None], alive.__contains__
 
     def last_seen(self, *, deadline: float) -> Dict[str, datetime.datetime]:
         """The time of the last heartbeat of every peel that is alive."""

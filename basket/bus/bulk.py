@@ -11,7 +11,7 @@ import json
 import threading
 import time
 import uuid
-from typing import Any, Dict, Iterable, List, Optional, Sequence
+from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
 from basket.bus import translate
 from basket.bus.bucket import NO_RESPONDERS, NOT_FOUND, Bucket
@@ -29,6 +29,9 @@ MOST_FILTERS = 100
 
 PAGE_BYTES = 32 << 20
 """Bytes in one page of a batch: what is held twice for a moment while it is taken apart."""
+
+HEARTBEAT = 1.0
+"""Seconds without a delivery after which the server tells how far it came."""
 
 BATCHED_SINCE = (2, 11)
 END_OF_BATCH = 204
@@ -55,7 +58,11 @@ def read_keys(bucket: Bucket, keys: Iterable[str], *, deadline: float) -> List[R
     for start in range(0, len(subjects), MOST_SUBJECTS):
         part = subjects[start : start + MOST_SUBJECTS]
         records = _multi_last(bucket, part, deadline) if _batches(bucket) else None
-        found.extend(_singly(bucket, part, deadline) if records is None else records)
+        if records is None:  # what a server before 2.11 offers for a list of keys
+            keys_of_part = [subject[len(bucket.spec.prefix) :] for subject in part]
+            singly = read_few([(bucket, key) for key in keys_of_part], deadline=deadline)
+            records = [record for record in singly if record is not None]
+        found.extend(records)
     return [record for record in found if not record.deleted]
 
 
@@ -126,29 +133,29 @@ def _by_pattern(bucket: Bucket, subject: str, deadline: float) -> Optional[List[
         start = page[-1].revision + 1
 
 
-def _singly(bucket: Bucket, subjects: List[str], deadline: float) -> List[Record]:
-    """One request a key, all on their way at once: what a server before 2.11 offers for a list of keys."""
-    found: List[Record] = []
-    stream = bucket.spec.stream
-    for _ in bucket.attempts(deadline):
-        if not bucket.direct:
-            stored = (bucket.last(subject[len(bucket.spec.prefix) :], deadline=deadline) for subject in subjects)
-            return [record for record in stored if record is not None]
-        asked = [f"$JS.API.DIRECT.GET.{stream}.{subject}" for subject in subjects]
-        answers = bucket.link.request_many(asked, [b""] * len(asked), deadline=deadline)
+def read_few(wanted: Sequence[Tuple[Bucket, str]], *, deadline: float) -> List[Optional[Record]]:
+    """The values of some keys, of several buckets even, each by a request of its own, all on their way at once; None where
+    there is none. All buckets share one link."""
+    found: List[Optional[Record]] = [None] * len(wanted)
+    asked = [index for index, (bucket, _) in enumerate(wanted) if bucket.direct]
+    unanswered = [index for index, (bucket, _) in enumerate(wanted) if not bucket.direct]
+    if asked:
+        subjects = [f"$JS.API.DIRECT.GET.{b.spec.stream}.{b.spec.prefix}{key}" for b, key in (wanted[i] for i in asked)]
+        answers = wanted[0][0].link.request_many(subjects, [b""] * len(asked), deadline=deadline)
         for error in answers.errors.values():
             raise error
-        codes = [status(reply.headers) if not reply.data else 0 for reply in answers.replies.values()]
-        if NO_RESPONDERS in codes:
-            bucket.absent(deadline=deadline, make=False)
-            continue
-        bucket.seen()
-        for code, reply in zip(codes, answers.replies.values()):
-            record = from_direct(*reply) if code in (0, 100) else None
-            if record is not None:
-                found.append(record)
-        return found
-    raise bucket.unanswered()
+        for place, reply in answers.replies.items():
+            index = asked[place]
+            code = 0 if reply.data else status(reply.headers)
+            if code == NO_RESPONDERS:
+                unanswered.append(index)
+            elif code != NOT_FOUND:
+                wanted[index][0].seen()
+                found[index] = from_direct(*reply)
+    for index in unanswered:
+        bucket, key = wanted[index]
+        found[index] = bucket.last(key, deadline=deadline)  # finds out why, and what else can be done
+    return [None if record is None or record.deleted else record for record in found]
 
 
 def live_keys(bucket: Bucket, patterns: Sequence[str], *, deadline: float) -> List[str]:
@@ -164,23 +171,39 @@ def live_keys(bucket: Bucket, patterns: Sequence[str], *, deadline: float) -> Li
 
 def consume(bucket: Bucket, subjects: List[str], *, deadline: float, headers_only: bool = False) -> List[Record]:
     """Through a consumer that delivers the last message of each matching subject, and is removed at the end."""
+    while True:
+        records = _consume_once(bucket, subjects, headers_only, deadline)
+        if records is not None:
+            return records
+
+
+def _consume_once(bucket: Bucket, subjects: List[str], headers_only: bool, deadline: float) -> Optional[List[Record]]:
+    """None where the connection went meanwhile: all over again on the next one."""
     records: List[Record] = []
     done = threading.Event()
+    lost = threading.Event()
+
+    def gone() -> None:
+        lost.set()
+        done.set()
 
     def receive(about: bytes, reply: bytes, headers: Headers, data: bytes) -> None:
-        if not data and status(headers) == 100:  # idle heartbeat, or the server asks whether we keep up
-            if reply:
-                bucket.link.send(reply.decode(), b"")
+        place = delivery(reply)
+        if place is None:
+            if status(headers) == 100:  # idle heartbeat, or the server asks whether we keep up
+                if reply:
+                    bucket.link.send(reply.decode(), b"")
+                elif header(headers, "Nats-Last-Consumer") == str(len(records)) and not header(headers, "Nats-Consumer-Stalled"):
+                    done.set()  # what was still to come has been removed meanwhile
             return
         record = from_delivery(about, reply, headers, data)
-        place = delivery(reply)
-        if record is not None and place is not None:
+        if record is not None:
             records.append(record)
             if place.pending == 0:
                 done.set()
 
     name = uuid.uuid4().hex[:16]
-    inbox, leave = bucket.link.open_inbox(receive, deadline=deadline)
+    inbox, leave = bucket.link.open_inbox(receive, deadline=deadline, lost=gone)
     try:
         answer = _create_consumer(bucket, name, inbox, subjects, headers_only, deadline)
         try:
@@ -190,14 +213,14 @@ def consume(bucket: Bucket, subjects: List[str], *, deadline: float, headers_onl
             bucket.link.send(f"$JS.API.CONSUMER.DELETE.{bucket.spec.stream}.{name}", b"")
     finally:
         leave()
-    return list(records)
+    return None if lost.is_set() else list(records)
 
 
 def _create_consumer(
     bucket: Bucket, name: str, inbox: str, subjects: List[str], headers_only: bool, deadline: float
 ) -> Dict[str, Any]:
     asked, body = consumer_request(
-        bucket.spec.stream, name, inbox, subjects, heartbeat=5.0, inactive=30.0, headers_only=headers_only
+        bucket.spec.stream, name, inbox, subjects, heartbeat=HEARTBEAT, inactive=30.0, headers_only=headers_only
     )
     for _ in bucket.attempts(deadline):
         reply = bucket.link.request(asked, body, deadline=deadline)

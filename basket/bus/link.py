@@ -8,6 +8,7 @@ way to become connected and every rebuild starts from what the files hold now.
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
 import logging
 import random
@@ -21,7 +22,15 @@ from basket.bus import translate
 from basket.bus.replies import BatchWaiter, LoopWaiter, ManyWaiter, Reply, Waiter
 from basket.bus.settings import Settings
 from basket.bus.wire import Headers, Receiver, WireClient
-from basket.errors import AuthError, BasketError, ClosedError, OutcomeUnknownError, PermissionDeniedError, UnreachableError
+from basket.errors import (
+    AuthError,
+    BasketError,
+    ClosedError,
+    OutcomeUnknownError,
+    PermissionDeniedError,
+    ServerError,
+    UnreachableError,
+)
 
 log = logging.getLogger("basket.bus")
 
@@ -54,12 +63,12 @@ class Link:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self._generation = loops.generation
         self._reset()
         self._state = CLOSED
 
     def _reset(self) -> None:
         """Everything that belongs to one process: at the start, and again in the child of a fork."""
-        self._generation = loops.generation
         self._thread: Optional[loops.LoopThread] = None
         self._client: Optional[WireClient] = None
         self._changed = threading.Condition()
@@ -74,6 +83,7 @@ class Link:
         self._rebuilding: Optional[asyncio.Task[None]] = None
         self._probing = False
         self._listeners: List[Callable[[], None]] = []
+        self._losses: Dict[str, Callable[[], None]] = {}
         self.connections = 0
         """How many connections were made so far."""
         self.max_payload = 1 << 20
@@ -96,6 +106,7 @@ class Link:
         if self._state != CLOSED:
             return
         self._reset()
+        self._generation = loops.generation
         self._thread = loops.acquire()
         try:
             self._thread.run(self._first(time.monotonic() + timeout), timeout + 1)
@@ -105,13 +116,17 @@ class Link:
 
     def close(self) -> None:
         """End everything, bounded in time; waiting calls raise ClosedError. Any thread, any number of times."""
+        if self._generation != loops.generation:
+            # In the child of a fork that never used it: the connection is the parent's, and so may be a lock held there.
+            self._state = CLOSED
+            return
         with self._changed:
             if self._state == CLOSED and self._thread is None:
                 return
             self._state = CLOSED
             thread, self._thread = self._thread, None
             self._changed.notify_all()
-        if thread is None or self._generation != loops.generation:
+        if thread is None:
             return
         try:
             if threading.get_ident() == thread.ident:
@@ -130,6 +145,7 @@ class Link:
         for waiter in list(self._waiters.values()):
             waiter.fail(ClosedError("this Basket was closed while the call was waiting"))
         self._waiters.clear()
+        self._tell_inboxes()
         self._tell()
         if client is not None:
             await client.end(CLOSE_TIMEOUT / 2)
@@ -144,6 +160,11 @@ class Link:
                 listener()
             except Exception:
                 log.exception("a listener failed")
+
+    def _tell_inboxes(self) -> None:
+        losses, self._losses = self._losses, {}
+        for lost in losses.values():
+            lost()
 
     @property
     def generation(self) -> int:
@@ -298,6 +319,9 @@ class Link:
 
     def _take(self, client: WireClient) -> None:
         """This client is the connection from now on."""
+        if self._state == CLOSED:  # while it was being made: nobody else will end it
+            client.loop_task(client.end(CLOSE_TIMEOUT / 2))
+            return
         self._client = client
         self.connections += 1
         self.max_payload = client.max_payload
@@ -330,7 +354,11 @@ class Link:
         waiters, self._waiters = self._waiters, {}
         for waiter in waiters.values():
             waiter.drop()
+        self._tell_inboxes()
         self._tell()
+        self._begin()
+
+    def _begin(self) -> None:
         self._rebuilding = asyncio.ensure_future(self._rebuild())
 
     async def _rebuild(self) -> None:
@@ -361,8 +389,8 @@ class Link:
         for token, waiter in list(self._waiters.items()):
             if isinstance(waiter, ManyWaiter):
                 for index, asked in enumerate(waiter.subjects):
-                    if asked.lower() == subject:
-                        waiter.fail_one(index, translate.denied(action, asked))
+                    if asked.lower() == subject and waiter.fail_one(index, translate.denied(action, asked)):
+                        self._waiters.pop(token, None)
             elif action == "publish" and waiter.subject.lower() == subject:
                 self._waiters.pop(token, None)
                 waiter.fail(translate.denied(action, waiter.subject))
@@ -383,17 +411,24 @@ class Link:
         if client is None:
             waiter.drop()
             return
+        if self._register(waiter):
+            client.send(subject, f"{self._inbox}.{waiter.token.decode()}", data, headers)
+
+    def _register(self, waiter: Waiter) -> bool:
+        """Expect its answer; False where whoever asked has left already, and must not find later that it was sent."""
         self._waiters[waiter.token] = waiter
-        waiter.sent = True
-        client.send(subject, f"{self._inbox}.{waiter.token.decode()}", data, headers)
+        waiter.sent = True  # before the look: the other side leaves first, and then looks whether it was sent
+        if waiter.left:
+            self._waiters.pop(waiter.token, None)
+        return not waiter.left
 
     async def _send_many(self, waiter: ManyWaiter, bodies: Sequence[bytes], headers: Optional[Dict[str, str]]) -> None:
         client = self._client
         if client is None:
             waiter.drop()
             return
-        self._waiters[waiter.token] = waiter
-        waiter.sent = True
+        if not self._register(waiter):
+            return
         reply = f"{self._inbox}.{waiter.token.decode()}."
         try:
             unsettled = 0
@@ -408,6 +443,7 @@ class Link:
         except Exception as error:
             log.debug("sending: %s", error)  # the connection's end drops the waiter
             self._lost(client)
+            await client.end(0.1)
 
     async def _probe(self) -> None:
         """A request went unanswered: is anybody there at all?"""
@@ -466,8 +502,17 @@ class Link:
 
     def _ask(self, make: Callable[[], W], start: Callable[[W], Tuple[Any, ...]], deadline: float, write: bool) -> W:
         begun = time.monotonic()
+        sent = False
         while True:
-            thread = self._ready(deadline)
+            try:
+                thread = self._ready(deadline)
+            except ServerError as error:
+                if not (write and sent):
+                    raise
+                raise OutcomeUnknownError(
+                    "the connection was lost before the acknowledgement came: the value may or may not be stored; "
+                    f"writing it again is harmless ({error})"
+                ) from error
             waiter = make()
             waiter.token = b"%d" % next(self._tokens)
             try:
@@ -479,6 +524,7 @@ class Link:
                 answered = waiter.wait(deadline)
             finally:
                 if not answered:  # a timeout or Ctrl-C: nobody waits for it any more
+                    waiter.left = True
                     self._waiters.pop(waiter.token, None)
             if waiter.error is not None:
                 raise waiter.error
@@ -486,19 +532,18 @@ class Link:
                 return waiter
             if not answered:
                 self._suspect(thread)
-                if write and waiter.sent:
+                if write and (sent or waiter.sent):
                     raise OutcomeUnknownError(
                         f"no acknowledgement within {deadline - begun:.3g} s: the value may or may not be stored; "
                         "writing it again is harmless"
                     )
                 raise translate.no_answer(waiter.subject or "many", deadline - begun)
-            if write and waiter.sent and time.monotonic() >= deadline:
-                raise OutcomeUnknownError("the connection was lost before the acknowledgement came; writing again is harmless")
+            sent = sent or waiter.sent
 
     def _ready(self, deadline: float) -> loops.LoopThread:
         """The loop's thread, once connected; raises at the deadline, when closed, and on the loop's own thread."""
         if self._generation != loops.generation:
-            self._reborn(deadline)
+            self._reborn()
         thread = self._thread
         if thread is None:
             raise ClosedError("this Basket is closed")
@@ -527,36 +572,52 @@ class Link:
         except RuntimeError:
             pass
 
-    def _reborn(self, deadline: float) -> None:
+    def _reborn(self) -> None:
         """In the child of a fork: the first call makes a connection of the child's own."""
         with loops.fork_lock():
             if self._generation == loops.generation:
                 return
-            closed = self._state == CLOSED
+            state = CLOSED if self._state == CLOSED else SUSPENDED
             loops.keep_untouched((self._client, self._thread, self._waiters, self._changed))
             self._reset()
-            self._state = CLOSED
-            if not closed:
-                self.open(max(0.1, deadline - time.monotonic()))
+            self._state = state
+            if state != CLOSED:
+                # As after a loss: made in the background, and a server that is down now does not end it for good.
+                self._thread = loops.acquire()
+                self._thread.call(self._begin)
+            self._generation = loops.generation  # at the very end: other threads of the child wait for it
 
     # -- subscriptions ----------------------------------------------------------------------------------------------
 
-    def open_inbox(self, receiver: Receiver, *, deadline: float) -> Tuple[str, Callable[[], None]]:
-        """A subject of our own on which ``receiver`` gets every message of this connection, and what ends it."""
-        thread = self._ready(deadline)
-        client = self._client
-        if client is None:
-            raise UnreachableError("the connection to NATS was lost")
-        subject: str = client.new_inbox()
-
-        def end() -> None:
+    def open_inbox(
+        self, receiver: Receiver, *, deadline: float, lost: Callable[[], None]
+    ) -> Tuple[str, Callable[[], None]]:
+        """A subject of our own on which ``receiver`` gets every message of this connection, and what ends it. ``lost()`` is
+        called, on the loop's thread, when the connection goes or is closed: nothing will come any more."""
+        while True:
+            thread = self._ready(deadline)
+            client = self._client
+            if client is None:  # lost a moment ago
+                continue
+            subject: str = client.new_inbox()
+            self._losses[subject] = lost
             try:
-                thread.call(client.leave, subscription)
-            except RuntimeError:
-                pass
+                subscription = thread.run(client.receive(subject, receiver), max(0.05, deadline - time.monotonic()))
+            except BaseException as error:
+                self._losses.pop(subject, None)
+                if isinstance(error, BasketError) or not isinstance(error, Exception):
+                    raise
+                if client is self._client and not client.is_closed:
+                    raise UnreachableError(f"subscribing failed: {error}") from error
+                continue
+            return subject, functools.partial(self._close_inbox, thread, client, subject, subscription)
 
-        subscription = thread.run(client.receive(subject, receiver), max(0.05, deadline - time.monotonic()))
-        return subject, end
+    def _close_inbox(self, thread: loops.LoopThread, client: WireClient, subject: str, subscription: Any) -> None:
+        self._losses.pop(subject, None)
+        try:
+            thread.call(client.leave, subscription)
+        except RuntimeError:
+            pass
 
     def subscribe(self, subject: str, receiver: Receiver, queue: str = "", *, deadline: float) -> None:
         """Have ``receiver`` called on the loop's thread for every message, over reconnections too. Returns once the server

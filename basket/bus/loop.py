@@ -13,7 +13,7 @@ import os
 import threading
 from typing import Any, Callable, Coroutine, List, Optional, TypeVar
 
-from basket.errors import BasketTimeoutError, WrongThreadError
+from basket.errors import BasketTimeoutError, ClosedError, WrongThreadError
 
 T = TypeVar("T")
 
@@ -59,10 +59,16 @@ class LoopThread:
 
     def run(self, work: Coroutine[Any, Any, T], timeout: float) -> T:
         """Run a coroutine on the loop and wait for its result; on a timeout, or Ctrl-C, it is cancelled there."""
-        self.refuse_own_thread()
-        future = asyncio.run_coroutine_threadsafe(work, self.loop)
+        try:
+            self.refuse_own_thread()
+            future = asyncio.run_coroutine_threadsafe(work, self.loop)
+        except BaseException:
+            work.close()  # never begun: Python would complain about it on stderr
+            raise
         try:
             return future.result(timeout)
+        except concurrent.futures.CancelledError:
+            raise ClosedError("this Basket was closed while the call was waiting") from None
         except concurrent.futures.TimeoutError:
             if future.done():  # the work itself raised a timeout: that one is the answer
                 raise

@@ -37,14 +37,20 @@ class Reply(NamedTuple):
 
 
 def status(headers: Headers) -> int:
-    """The inline status of a header block, 0 where there is none."""
+    """The inline status of a header block, 0 where there is none.
+
+    What was read from a stream has none either, whatever its writer put there: the server names the stream in it, and
+    otherwise one peel's value could pass for the end of everybody's.
+    """
     if not headers:
         return 0
     if isinstance(headers, bytes):
         code: Any = headers[9:12] if headers[8:9] == b" " else b""
     else:
         code = headers.get("Status", "")
-    return int(code) if code.isdigit() else 0
+    if not code or not code.isdigit() or header(headers, "Nats-Stream") is not None:
+        return 0
+    return int(code)
 
 
 def header(headers: Headers, name: str) -> Optional[str]:
@@ -64,7 +70,7 @@ def header(headers: Headers, name: str) -> Optional[str]:
 class Waiter:
     """A thread's place to wait for one message. ``fill`` and ``fail`` on the loop's thread, ``wait`` on the caller's."""
 
-    __slots__ = ("_lock", "dropped", "error", "reply", "sent", "subject", "token")
+    __slots__ = ("_lock", "dropped", "error", "left", "reply", "sent", "subject", "token")
 
     def __init__(self, subject: str) -> None:
         self.subject = subject
@@ -73,6 +79,8 @@ class Waiter:
         self.error: Optional[BasketError] = None
         self.sent = False
         """Whether it may have reached a server: a write that was never sent can simply be sent again."""
+        self.left = False
+        """Whether the asker has gone, at the deadline or by Ctrl-C."""
         self.dropped = False
         # A bare lock, taken now and released by the answer: the cheapest wait there is, and Ctrl-C interrupts it.
         self._lock = threading.Lock()
@@ -150,9 +158,10 @@ class ManyWaiter(Waiter):
         self.replies[int(index or 0)] = Reply(headers, data)
         return self._check()
 
-    def fail_one(self, index: int, error: BasketError) -> None:
+    def fail_one(self, index: int, error: BasketError) -> bool:
+        """One of them was refused; True when that was the last one awaited."""
         self.errors[index] = error
-        self._check()
+        return self._check()
 
     def _check(self) -> bool:
         if len(self.replies) + len(self.errors) < self.count:

@@ -26,7 +26,9 @@ NOT_ENABLED = (10039, 10076)
 
 _VIOLATION = re.compile(r'permissions violation for (publish|subscription) to "([^"]*)"', re.IGNORECASE)
 _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
-_REFUSED = re.compile(r"authorization (?:violation|failed)|authentication (?:expired|revoked|timeout)|unauthorized", re.IGNORECASE)
+_REFUSED = re.compile(
+    r"authorization (?:violation|failed)|authentication (?:expired|revoked|timeout)|unauthorized", re.IGNORECASE
+)
 
 
 def without_secrets(url: str) -> str:
