@@ -1,0 +1,261 @@
+"""Parsed TOML to the sections: which keys there are, and what each may say."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Dict, List, Mapping, Optional, Tuple
+
+from basket.config.reading import Document, Table, kind
+from basket.config.scheduled import SHORTEST, read_functions
+from basket.config.secrets import check_one_way, key_path, secret
+from basket.config.sections import (
+    AgentSection,
+    BasketSection,
+    Config,
+    FactsSection,
+    NatsSection,
+    PeelSection,
+    TlsSection,
+)
+from basket.config.templates import TEMPLATE_KEYS, read_templates
+from basket.config.urls import check_together, check_url
+from basket.errors import BasketError, ConfigError, InvalidKeyError, TargetError
+from basket.keys import check_peel_id
+
+KEYS: Dict[str, Tuple[str, ...]] = {
+    "[peel]": ("id", "state"),
+    "[nats]": (
+        "url",
+        "user",
+        "password",
+        "password_file",
+        "password_env",
+        "token",
+        "token_file",
+        "token_env",
+        "credentials",
+        "nkey_seed",
+        "tls",
+        "timeout",
+    ),
+    "[nats.tls]": ("ca", "cert", "key", "first"),
+    "[basket]": ("scope", "interval", "timeout", "replicas", "functions", "expect"),
+    "[facts]": ("publish", "interval", "custom"),
+    "[agent]": ("resolver", "heartbeat"),
+    "[[template]]": TEMPLATE_KEYS,
+}
+"""Every table whose keys are fixed, with these keys."""
+
+TABLES = ("peel", "nats", "basket", "facts", "nodegroups", "agent", "template")
+
+HEARTBEAT_LIMIT = 20.0
+"""Seconds. Heartbeats expire 30 s after they were written, so that a peel with slower ones would look dead in between."""
+
+_GROUP = re.compile(r"[A-Za-z0-9_.-]+\Z")
+_FACT = re.compile(r"\bfacts\.([^\s{}]+)")
+_GROUP_BY_FACT = re.compile(r"N@[^\s()]*\{\{")
+
+
+def build(document: Document, data: Mapping[str, Any], environ: Mapping[str, str]) -> Config:
+    """The configuration in ``data``. ConfigError for the first thing that is wrong with it."""
+    root = Table(document, (), data, TABLES)
+    defaults = Config()
+    facts = _facts(_section(root, "facts"), defaults.facts)
+    nodegroups = _nodegroups(root)
+    return Config(
+        file=document.file,
+        peel=_peel(_section(root, "peel"), defaults.peel),
+        nats=_nats(_section(root, "nats"), defaults.nats, environ),
+        basket=_basket(_section(root, "basket"), defaults.basket, nodegroups, facts.custom),
+        facts=facts,
+        nodegroups=nodegroups,
+        agent=_agent(_section(root, "agent"), defaults.agent),
+        templates=read_templates(root, KEYS),
+    )
+
+
+def _section(root: Table, name: str) -> Table:
+    return root.table(name, KEYS[f"[{name}]"], KEYS)
+
+
+def _peel(table: Table, defaults: PeelSection) -> PeelSection:
+    peel_id = table.text("id", '"web-01"')
+    if peel_id is not None:
+        try:
+            peel_id = check_peel_id(peel_id)
+        except InvalidKeyError as error:
+            raise table.error("id", str(error)) from None
+    return PeelSection(id=peel_id, state=table.file_path("state") or defaults.state)
+
+
+def _nats(table: Table, defaults: NatsSection, environ: Mapping[str, str]) -> NatsSection:
+    urls = _urls(table) or defaults.url
+    check_one_way(table, urls)
+    tls = _tls(table.table("tls", KEYS["[nats.tls]"]), defaults.tls)
+    try:
+        check_together(urls, encrypted=tls != defaults.tls)
+    except ValueError as error:
+        raise table.error("url", str(error)) from None
+    return NatsSection(
+        url=urls,
+        user=table.text("user"),
+        password=secret(table, "password", environ),
+        token=secret(table, "token", environ),
+        credentials=key_path(table, "credentials"),
+        nkey_seed=key_path(table, "nkey_seed"),
+        tls=tls,
+        timeout=table.seconds("timeout", defaults.timeout, 0.1, 3600.0),
+        password_file=table.file_path("password_file"),
+        token_file=table.file_path("token_file"),
+    )
+
+
+def _urls(table: Table) -> Optional[Tuple[str, ...]]:
+    if "url" not in table.values:
+        return None
+    example = '"nats://nats-1:4222"'
+    value = table.values["url"]
+    urls = table.strings("url", f"[{example}]") if isinstance(value, list) else (value,)
+    for index, url in enumerate(urls):
+        if not isinstance(url, str):
+            raise table.error("url", f"expected a string or a list of strings, such as {example}, not {kind(url)}")
+        try:
+            check_url(url)
+        except ValueError as error:
+            path = table.path + (("url", index) if isinstance(value, list) else ("url",))
+            raise table.document.problem(path, str(error)) from None
+    return urls
+
+
+def _tls(table: Table, defaults: TlsSection) -> TlsSection:
+    tls = TlsSection(
+        ca=table.file_path("ca"),
+        cert=table.file_path("cert"),
+        key=table.file_path("key"),
+        first=table.flag("first", defaults.first),
+    )
+    if tls.cert is not None and tls.key is None:
+        raise table.error("cert", "stands without key; a client certificate needs its private key")
+    if tls.key is not None and tls.cert is None:
+        raise table.error("key", "stands without cert; a private key is used with its certificate")
+    return tls
+
+
+def _facts(table: Table, defaults: FactsSection) -> FactsSection:
+    custom = table.mapping("custom")
+    if custom:
+        from basket.codec import encode
+
+        try:
+            encode(custom)
+        except BasketError as error:
+            raise table.error("custom", f"cannot be published: {error}") from None
+    return FactsSection(
+        publish=table.flag("publish", defaults.publish),
+        interval=table.seconds("interval", defaults.interval, SHORTEST),
+        custom=custom,
+    )
+
+
+def _nodegroups(root: Table) -> Mapping[str, str]:
+    groups = Table(root.document, ("nodegroups",), root.mapping("nodegroups"))
+    found: Dict[str, str] = {}
+    for name, value in groups.values.items():
+        if isinstance(value, dict):
+            raise groups.error(name, "expected a target, not a table; a name with a dot needs quotes around it")
+        if not _GROUP.match(name):
+            raise groups.error(name, "the name of a group is made of letters, digits, '-', '_' and '.'")
+        if not isinstance(value, str):
+            raise groups.error(name, f'expected a target, such as "role:webserver or L@edge-01", not {kind(value)}')
+        found[name] = value
+    if found:
+        from basket.target import parse
+
+        for name, expression in found.items():
+            try:
+                parse(expression, found)
+            except TargetError as error:
+                raise groups.error(name, str(error)) from error
+    return found
+
+
+def _basket(
+    table: Table, defaults: BasketSection, nodegroups: Mapping[str, str], custom_facts: Mapping[str, Any]
+) -> BasketSection:
+    interval = table.seconds("interval", defaults.interval, SHORTEST)
+    timeout = table.seconds("timeout", defaults.timeout, SHORTEST)
+    return BasketSection(
+        scope=_scope(table, defaults.scope, nodegroups),
+        interval=interval,
+        timeout=timeout,
+        replicas=table.whole("replicas", defaults.replicas, 1, 5),
+        functions=read_functions(
+            table.document,
+            table.path + ("functions",),
+            table.mapping("functions"),
+            interval=interval,
+            timeout=timeout,
+            custom_facts=custom_facts,
+        ),
+        expect=_expect(table),
+    )
+
+
+def _scope(table: Table, default: str, nodegroups: Mapping[str, str]) -> str:
+    scope = table.values.get("scope", default)
+    if not isinstance(scope, str):
+        raise table.error("scope", f'expected a target, such as "G@site:a", not {kind(scope)}')
+    if not scope.strip():
+        return ""  # the default, said aloud
+    if _GROUP_BY_FACT.search(scope):
+        return scope  # which group that is, and whether there is such a one, shows when the facts are there
+    from basket.target import fill_scope, parse
+
+    try:
+        parse(fill_scope(scope, _stand_ins(scope)) if "{{" in scope else scope, nodegroups)
+    except (ConfigError, TargetError) as error:
+        raise table.error("scope", str(error)) from error
+    return scope
+
+
+def _stand_ins(template: str) -> Dict[str, Any]:
+    """Facts for a first look at a scope, before those of this peel are known: an address, which may stand where a word may."""
+    facts: Dict[str, Any] = {}
+    for path in _FACT.findall(template):
+        inner = facts
+        *above, last = path.split(".")
+        for part in above:
+            deeper = inner.get(part)
+            if not isinstance(deeper, dict):
+                deeper = inner[part] = {}
+            inner = deeper
+        inner.setdefault(last, "127.0.0.1")
+    return facts
+
+
+def _expect(table: Table) -> Mapping[str, Any]:
+    """Dotted names without quotes are tables to TOML, here as in [basket.functions]; what a word means is not known here."""
+    found: Dict[str, Any] = {}
+    stack: List[Tuple[Tuple[str, ...], Any]] = [((key,), value) for key, value in table.mapping("expect").items()]
+    while stack:
+        path, value = stack.pop()
+        if isinstance(value, dict) and value:
+            stack.extend((path + (key,), deeper) for key, deeper in value.items())
+            continue
+        listed = value if isinstance(value, list) else [value]
+        if not listed or not all(isinstance(item, str) and item for item in listed):
+            problem = f'expected what a value must look like, such as "ip", not {kind(value)}'
+            raise table.document.problem(table.path + ("expect",) + path, problem)
+        found[".".join(path)] = value
+    return dict(sorted(found.items()))
+
+
+def _agent(table: Table, defaults: AgentSection) -> AgentSection:
+    heartbeat = table.seconds("heartbeat", defaults.heartbeat, 0.0)
+    if heartbeat > HEARTBEAT_LIMIT:
+        raise table.error(
+            "heartbeat", f"{heartbeat:g}s is too long: heartbeats expire after 30s, so at most {HEARTBEAT_LIMIT:g}s"
+        )
+    if 0.0 < heartbeat < SHORTEST:
+        raise table.error("heartbeat", f"must be 0, which turns it off, or at least {SHORTEST:g}s")
+    return AgentSection(resolver=table.flag("resolver", defaults.resolver), heartbeat=heartbeat)
