@@ -16,7 +16,14 @@ from basket.bus import translate
 from basket.bus.link import Link
 from basket.bus.record import Record, from_direct, from_stored, moment
 from basket.bus.replies import Reply
-from basket.errors import BasketError, BasketTimeoutError, BucketMissingError, JetStreamError
+from basket.errors import (
+    BasketError,
+    BasketTimeoutError,
+    BucketMissingError,
+    JetStreamError,
+    PermissionDeniedError,
+    ValueTooLargeError,
+)
 
 log = logging.getLogger("basket.bus")
 
@@ -108,14 +115,13 @@ class Bucket:
         try:
             self.api("STREAM.CREATE", self.spec.stream_config(), deadline=deadline)
             log.info("bucket %r was missing and has been made", self.spec.name)
-        except JetStreamError as error:
-            if error.code == 10058:  # the name is in use with another configuration: somebody was quicker
-                return
-            raise BucketMissingError(
-                f"bucket {self.spec.name!r} does not exist and could not be made: {error}", code=error.code
-            ) from error
-        finally:
-            self._seen = True
+        except (JetStreamError, PermissionDeniedError) as error:
+            code = getattr(error, "code", None)
+            if code != 10058:  # the name is in use with another configuration: somebody was quicker
+                raise BucketMissingError(
+                    f"bucket {self.spec.name!r} does not exist and could not be made: {error}", code=code
+                ) from error
+        self._seen = True
 
     def require(self, *, deadline: float) -> None:
         """Make the bucket if this process never saw it and it is missing. BucketMissingError where that cannot be done."""
@@ -210,7 +216,7 @@ class Bucket:
         for _ in self.attempts(deadline):
             reply = self.link.request(self.spec.prefix + key, data, deadline=deadline, headers=headers, write=True)
             if reply.status != NO_RESPONDERS:
-                return self._revision(key, reply)
+                return self._revision(key, len(data), reply, deadline)
             self.absent(deadline=deadline, make=True)
         raise self.unanswered()
 
@@ -219,12 +225,18 @@ class Bucket:
         if len(data) > self.link.max_payload:
             raise translate.too_large(f"the value of {key!r}", len(data), self.link.max_payload)
 
-    def _revision(self, key: str, reply: Reply) -> int:
+    def _revision(self, key: str, size: int, reply: Reply, deadline: float) -> int:
         answer = reply.json()
         error = translate.api_error(answer, f"bucket {self.spec.name!r}: writing {key!r}")
         if error is not None:
             if getattr(error, "code", None) == translate.MESSAGE_TOO_LARGE:
-                raise translate.too_large(f"the value of {key!r}", len(reply.data), self.link.max_payload) from error
+                limit = int(self.info(deadline=deadline).get("config", {}).get("max_msg_size") or 0)
+                raise ValueTooLargeError(
+                    f"the value of {key!r} is {size} bytes, bucket {self.spec.name!r} takes at most {limit}: share less, or "
+                    f"raise max_msg_size of {self.spec.stream}",
+                    size=size,
+                    limit=limit,
+                ) from error
             raise error
         if not isinstance(answer.get("seq"), int):
             raise JetStreamError(f"bucket {self.spec.name!r}: writing {key!r} was answered with {reply.data[:80]!r}")
@@ -270,7 +282,7 @@ class Bucket:
                         homeless[keys[index]] = window[keys[index]]
                         continue
                     try:
-                        stored[keys[index]] = self._revision(keys[index], reply)
+                        stored[keys[index]] = self._revision(keys[index], len(window[keys[index]]), reply, deadline)
                     except BasketError as error:
                         failed[keys[index]] = error
             if not homeless:

@@ -17,6 +17,7 @@ import time
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, TypeVar
 from urllib.parse import unquote
 
+from basket.addresses import redacted
 from basket.bus import loop as loops
 from basket.bus import translate
 from basket.bus.replies import BatchWaiter, LoopWaiter, ManyWaiter, Reply, Waiter
@@ -299,7 +300,7 @@ class Link:
             tls_handshake_first=s.tls_first,
         )
         if address.startswith("tls:") and not client.is_encrypted:
-            raise UnreachableError(f"{translate.without_secrets(url)} does not speak TLS, though tls:// asks for it")
+            raise UnreachableError(f"{redacted(url)} does not speak TLS, though tls:// asks for it")
 
     async def _make_inbox(self, client: WireClient, timeout: float) -> str:
         """Subscribe to where replies come in, and see that the server lets us."""

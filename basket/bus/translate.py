@@ -7,6 +7,7 @@ import re
 from typing import Any, Mapping, Optional, Tuple
 from urllib.parse import urlsplit
 
+from basket.addresses import check_url, redacted
 from basket.errors import (
     AuthError,
     BasketError,
@@ -31,14 +32,6 @@ _REFUSED = re.compile(
 )
 
 
-def without_secrets(url: str) -> str:
-    """A server's address as it may stand in a message: user, password and token replaced by ``***``."""
-    scheme = _SCHEME.match(url)
-    start = scheme.end() if scheme else 0
-    secret, _, host = url[start:].rpartition("@")  # the last one: a password may hold "@" and "://" too
-    return f"{url[:start]}***@{host}" if secret else url
-
-
 def violation(text: str) -> Optional[Tuple[str, str]]:
     """("publish" or "subscription", subject in lower case) of a permission violation, None for anything else."""
     found = _VIOLATION.search(text)
@@ -53,7 +46,7 @@ def denied(action: str, subject: str) -> PermissionDeniedError:
 
 def connection_error(error: BaseException, url: str) -> BasketError:
     """Why connecting to ``url`` failed, as one of our errors with the reason in words."""
-    where = without_secrets(url)
+    where = redacted(url)
     if isinstance(error, BasketError):
         return error
     text = str(error).replace("nats: ", "", 1).strip("'\" ")
@@ -113,16 +106,11 @@ def no_answer(subject: str, timeout: float) -> BasketTimeoutError:
 
 def split_url(url: str) -> Tuple[str, Optional[str], Optional[str]]:
     """An address without its user part, then user and password (a user alone is a token)."""
-    full = url if "://" in url else f"nats://{url}"
     try:
-        parts = urlsplit(full)
-        host, port = parts.hostname, parts.port
+        parts = urlsplit(check_url(url if "://" in url else f"nats://{url}"))
     except ValueError as error:
-        raise ConfigError(f"bad server address {without_secrets(url)!r}: {error}") from error
-    if parts.scheme not in ("nats", "tls", "ws", "wss"):
-        raise ConfigError(f"bad server address {without_secrets(url)!r}: it starts with nats://, tls://, ws:// or wss://")
-    if not host:
-        raise ConfigError(f"bad server address {without_secrets(url)!r}: it names no host")
+        raise ConfigError(f"bad server address: {error}") from error
+    host, port = parts.hostname or "", parts.port
     if ":" in host:
         host = f"[{host}]"
     address = f"{parts.scheme}://{host}" + (f":{port}" if port else "" if parts.scheme in ("ws", "wss") else ":4222")

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 import re
 from typing import Any, Callable, Coroutine, Dict, List, Mapping, Optional, Set, Tuple, Union
 
 from nats.aio.client import Client
 from nats.aio.transport import TcpTransport
+
+log = logging.getLogger("basket.bus")
 
 Headers = Union[bytes, Mapping[str, str], None]
 """As they came off the wire (the short way) or as nats-py parsed them (the public way)."""
@@ -92,9 +95,10 @@ class WireClient(Client):  # type: ignore[misc]
             await asyncio.wait_for(self.close(), timeout)
         except Exception:
             pass
-        writer = getattr(self._transport, "_io_writer", None)
-        if writer is not None:
-            writer.transport.abort()
+        finally:  # also where the end of the loop cuts this short
+            writer = getattr(self._transport, "_io_writer", None)
+            if writer is not None:
+                writer.transport.abort()
 
     async def receive(self, subject: str, receiver: Receiver, queue: str = "") -> Any:
         """Subscribe; every message goes to ``receiver``. Gives nats-py's subscription, whose ``unsubscribe`` ends it."""
@@ -113,7 +117,10 @@ class WireClient(Client):  # type: ignore[misc]
         if receiver is None:
             await super()._process_msg(sid, subject, reply, data, headers)
         else:
-            receiver(bytes(subject), bytes(reply), headers, data)
+            try:
+                receiver(bytes(subject), bytes(reply), headers, data)
+            except Exception:  # it would end nats-py's reading for good, with the connection seeming alive
+                log.exception("a receiver failed")
 
     def _remove_sub(self, sid: int, max_msgs: int = 0) -> None:
         self._receivers.pop(sid, None)

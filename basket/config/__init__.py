@@ -7,6 +7,7 @@ the file.
 
 from __future__ import annotations
 
+from basket.addresses import check_url, redacted
 from basket.config.durations import duration
 from basket.config.loading import DEFAULT_FILE, load, parse
 from basket.config.sections import (
@@ -20,7 +21,6 @@ from basket.config.sections import (
     TemplateSection,
     TlsSection,
 )
-from basket.config.urls import check_url, redacted
 
 __all__ = [
     "DEFAULT_FILE",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
+from basket.addresses import check_together, check_url
 from basket.config.reading import Document, Table, kind
 from basket.config.scheduled import SHORTEST, read_functions
 from basket.config.secrets import check_one_way, key_path, secret
@@ -18,7 +19,6 @@ from basket.config.sections import (
     TlsSection,
 )
 from basket.config.templates import TEMPLATE_KEYS, read_templates
-from basket.config.urls import check_together, check_url
 from basket.errors import BasketError, ConfigError, InvalidKeyError, TargetError
 from basket.keys import check_peel_id
 

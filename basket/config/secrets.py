@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from typing import Mapping, Optional, Sequence
 
+from basket.addresses import has_secret
 from basket.config.reading import Table
-from basket.config.urls import has_secret
 
 LONGEST_FILE = 64 * 1024
 """Bytes in a password or token file: larger, and it is the wrong file."""

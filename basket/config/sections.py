@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Mapping, Optional, Tuple
 
-from basket.config.urls import redacted
+from basket.addresses import redacted
 
 if TYPE_CHECKING:
     from basket.functions import Function
