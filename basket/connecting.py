@@ -32,9 +32,11 @@ def connect(
 ) -> Basket:
     """Connect to NATS and give the Basket, or raise: UnreachableError, AuthError, ConfigError, PermissionDeniedError.
 
-    ``url_or_list``: one address or several (``nats://127.0.0.1:4222`` without a configuration); each is tried once, so that
-    servers that are down are told at once. ``config``: a file's path, or a Config. ``timeout``: seconds for connecting and
-    for each later call (5, or what the configuration says). ``credentials`` and ``nkey_seed`` are paths of files.
+    ``url_or_list``: one address or several; each is tried once, so that servers that are down are told at once. ``config``: a
+    file's path, or a Config. With neither, this host's configuration holds, found where the command line finds it
+    (``$BASKET_CONFIG``, ``/etc/zester/basket.toml``), or else ``nats://127.0.0.1:4222``; with an address alone no file is
+    read. ``timeout``: seconds for connecting and for each later call (5, or what the configuration says). ``credentials`` and
+    ``nkey_seed`` are paths of files.
 
     A connection lost later is rebuilt by itself, in the background; calls wait for it until their deadline.
     """
@@ -63,7 +65,7 @@ def make(
     **ways_in: Optional[str],
 ) -> Basket:
     """As ``connect``, but without connecting yet: ``open`` does that."""
-    if isinstance(config, str):
+    if isinstance(config, str) or (config is None and url_or_list is None):
         from basket.config import load
 
         config = load(config)

@@ -12,6 +12,8 @@ import sys
 import time
 from typing import Any, Dict, Optional, TextIO
 
+from basket.visible import visible
+
 TEXT = "text"
 JSON = "json"
 FORMATS = (TEXT, JSON)
@@ -19,13 +21,6 @@ FORMATS = (TEXT, JSON)
 _ROOT = "basket"
 _MARKS = {"DEBUG": "DEBUG", "INFO": "INFO ", "WARNING": "WARN ", "ERROR": "ERROR", "CRITICAL": "ERROR"}
 _NEEDS_QUOTES = frozenset(" \"'=\\")
-
-
-def visible(text: str) -> str:
-    """``text`` in one line that cannot steer a terminal: control, bidirectional and other unprintable characters as escapes."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 class Log:

@@ -590,9 +590,7 @@ class Link:
 
     # -- subscriptions ----------------------------------------------------------------------------------------------
 
-    def open_inbox(
-        self, receiver: Receiver, *, deadline: float, lost: Callable[[], None]
-    ) -> Tuple[str, Callable[[], None]]:
+    def open_inbox(self, receiver: Receiver, *, deadline: float, lost: Callable[[], None]) -> Tuple[str, Callable[[], None]]:
         """A subject of our own on which ``receiver`` gets every message of this connection, and what ends it. ``lost()`` is
         called, on the loop's thread, when the connection goes or is closed: nothing will come any more."""
         while True:

@@ -8,7 +8,7 @@ from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence
 
 from basket.cli import jsonform
 from basket.cli.output import table
-from basket.cli.visible import visible
+from basket.visible import visible
 
 
 @dataclass(frozen=True)

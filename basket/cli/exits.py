@@ -19,7 +19,7 @@ from typing import List, Tuple, Type
 
 from basket import errors
 from basket.cli.output import OutputError, message
-from basket.cli.visible import visible, width
+from basket.visible import visible, width
 
 OK = 0
 NOTHING = 1

@@ -21,7 +21,7 @@ import json
 import math
 from typing import Any, Dict, List, Match
 
-from basket.cli.visible import UNSAFE
+from basket.visible import UNSAFE
 
 MAX_DEPTH = 256
 """Deepest nesting printed. We write at most 128; a hostile writer's value must not exhaust the stack."""

@@ -6,7 +6,7 @@ import os
 import sys
 from typing import Iterable, List, Sequence
 
-from basket.cli.visible import visible, width
+from basket.visible import visible, width
 
 PROGRAM = "zester-basket"
 

@@ -7,7 +7,7 @@ from typing import Callable, NoReturn, Sequence
 
 from basket import __version__
 from basket.cli.output import PROGRAM
-from basket.cli.visible import visible
+from basket.visible import visible
 
 EPILOG = """\
 examples:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
 from basket.cli import exits
 from basket.cli.exits import UsageError
 from basket.cli.output import message
-from basket.cli.visible import visible
+from basket.visible import visible
 
 if TYPE_CHECKING:
     from basket.cli.parser import Commands

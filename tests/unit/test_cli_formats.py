@@ -10,7 +10,7 @@ import msgpack
 import pytest
 
 from basket.cli import answers, functions, jsonform, output
-from basket.cli.visible import visible, width
+from basket.visible import visible, width
 
 UTC = datetime.timezone.utc
 
