@@ -14,6 +14,7 @@ examples:
   zester-basket demo                                  see it work on this machine, in seconds
   zester-basket get 'web*' network.ip_addrs           one value of many peels
   zester-basket get role:webserver disk.usage --format json
+  zester-basket watch role:webserver network.ip_addrs and every change of them, as it happens
   zester-basket publish custom.app_version 2.1.0      share a value of this peel
 
 exit status: 0 at least one value; 1 reached, but nothing there; 2 wrong usage, configuration or target;
@@ -104,7 +105,7 @@ class Commands:
 
 def build() -> argparse.ArgumentParser:
     """The whole parser. It imports the command modules, which import nothing heavy."""
-    from basket.cli import agent, asking, demo, functions, server, writing
+    from basket.cli import agent, asking, demo, functions, server, watching, writing
 
     parser = _Parser(
         prog=PROGRAM,
@@ -116,6 +117,6 @@ def build() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     commands = Commands(parser)
-    for module in (asking, writing, agent, functions, server, demo):
+    for module in (asking, watching, writing, agent, functions, server, demo):
         module.add(commands)
     return parser

@@ -578,3 +578,39 @@ def test_server_says_what_it_cannot_do(cli, shared_server, tmp_path):
     bad_host = cli("server", "--host", "192.0.2.1", "--port", "0", "--store", str(tmp_path / "c"))
     assert bad_host.status == 2
     assert "192.0.2.1" in bad_host.err
+
+
+class TestWatch:
+    def start(self, environ, url, *arguments):
+        argv = [sys.executable, "-m", "basket", "--server", url, "watch", *arguments]
+        return subprocess.Popen(argv, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def test_shows_what_is_there_then_each_change_and_ends_on_ctrl_c(self, environ, cli, server):
+        cli("publish", "custom.w", "one", url=server.url)
+        watch = self.start(environ, server.url, "*", "custom.w")
+        assert watch.stdout.readline() == "me-01  one\n"
+        cli("publish", "custom.w", "two\x1b[2J", url=server.url)
+        assert watch.stdout.readline() == "me-01  two\\x1b[2J\n"
+        cli("delete", "custom.w", url=server.url)
+        assert watch.stdout.readline() == "me-01  (gone)\n"
+        watch.send_signal(signal.SIGINT)
+        out, err = watch.communicate(timeout=10)
+        assert (watch.returncode, out, err) == (0, "", "")
+
+    def test_json_is_one_object_a_line_and_an_outage_is_told_once(self, environ, cli, server):
+        cli("publish", "custom.w", "1", "--json", url=server.url)
+        watch = self.start(environ, server.url, "*", "custom.w", "--format", "json", "--count", "2")
+        first = json.loads(watch.stdout.readline())
+        assert (first["kind"], first["peel"], first["function"], first["value"]) == ("put", "me-01", "custom.w", 1)
+        server.kill()
+        assert "waiting for it to come back" in watch.stderr.readline()
+        server.start()
+        cli("publish", "custom.w", "2", "--json", url=server.url)
+        assert json.loads(watch.stdout.readline())["value"] == 2
+        out, err = watch.communicate(timeout=10)
+        assert (watch.returncode, out) == (0, "")
+        assert "connected again" in err
+
+    def test_a_bad_target_is_told_at_once(self, cli, server):
+        done = cli("watch", "web* and", "custom.w", url=server.url)
+        assert done.status == 2 and "web* and" in done.err
