@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import threading
 import time
 from types import TracebackType
 from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Type, Union, overload
@@ -14,7 +15,7 @@ from basket.bus.record import Record, moment
 from basket.bus.settings import Settings
 from basket.codec import decode, encode
 from basket.entry import Entry, Peel, entry
-from basket.errors import BasketError, DecodeError, MissingError, PublishError
+from basket.errors import BasketError, DecodeError, InvalidKeyError, MissingError, PublishError
 from basket.keys import check_function, check_peel_id, join_key, split_key
 from basket.live import Live
 from basket.mirror import Mirror, MirrorStatus
@@ -26,6 +27,7 @@ from basket.watch import Change, Watch
 
 _UTC = datetime.timezone.utc
 _NO_DEFAULT: Any = object()
+_LONGEST = threading.TIMEOUT_MAX / 2
 
 
 class Status(NamedTuple):
@@ -59,8 +61,7 @@ class Basket:
         self.groups: Mapping[str, str] = groups or {}
         self._peel_id = peel_id
         self._scope_text = scope
-        self._scope: Optional[Target] = None
-        self._scope_read = False
+        self._scope: Optional[Tuple[object, Optional[Target]]] = None
         self._link = Link(settings)
         self._basket = Bucket(self._link, BucketSpec("basket", "Peel-to-peel data sharing", replicas=replicas))
         self._facts = Bucket(self._link, BucketSpec("facts", "Peel fact data (system information)", history=5, replicas=replicas))
@@ -74,7 +75,7 @@ class Basket:
 
     def open(self, timeout: Optional[float] = None) -> Basket:
         """Connect, or raise. ``connect`` has done it already."""
-        self._link.open(self.timeout if timeout is None else timeout)
+        self._link.open(min(self.timeout if timeout is None else timeout, _LONGEST))
         return self
 
     def close(self) -> None:
@@ -82,6 +83,7 @@ class Basket:
         times."""
         self._live.stop()
         self._link.close()
+        self._live.stop()  # for what another thread began in between: nothing new begins from here on
 
     def __enter__(self) -> Basket:
         return self
@@ -125,15 +127,16 @@ class Basket:
     @property
     def scope(self) -> Optional[Target]:
         """The configured scope as a tree, with this peel's facts filled in; None where there is none."""
-        if not self._scope_read:
-            text = self._scope_text() if callable(self._scope_text) else self._scope_text
-            self._scope = parse(text, self.groups) if text.strip() else None
-            self._scope_read = True
-        return self._scope
+        told, scope = self._scope_text, self._scope
+        if scope is None or scope[0] is not told:
+            text = told() if callable(told) else told
+            # With what it was made from: another thread may have come with another scope meanwhile.
+            scope = self._scope = (told, parse(text, self.groups) if text.strip() else None)
+        return scope[1]
 
     def rescope(self, scope: Union[str, Callable[[], str]], groups: Mapping[str, str]) -> None:
         """Take another scope and other named groups from the next query on: the configuration or the facts changed."""
-        self._scope_text, self.groups, self._scope_read = scope, groups, False
+        self.groups, self._scope_text, self._scope = groups, scope, None
         self._live.rescope()
 
     # -- writing ----------------------------------------------------------------------------------------------------------
@@ -256,7 +259,10 @@ class Basket:
             found, online = self._mirrored(tree, functions, mirror), mirror.online
         else:
             found, online = self._fetched(tree, functions, online_only or max_age is not None, deadline)
-        oldest = self._server_time(deadline) - datetime.timedelta(seconds=max_age) if max_age is not None else None
+        oldest = None
+        if max_age is not None:
+            now = self._server_time(deadline) if mirror is None else datetime.datetime.fromtimestamp(mirror.server_time(), _UTC)
+            oldest = now - datetime.timedelta(seconds=max_age)
         answer = {
             name: [
                 entry(record, join_key(peel_id, name), alive)
@@ -320,8 +326,9 @@ class Basket:
             record = facts.get(peel_id)
             known = document(record)
             if match(peel_id, known):
-                seen = beats.get(peel_id) or (moment(record.stamp) if record is not None else None)
-                peels.append(Peel(peel_id, _os_name(known), peel_id in beats, seen))
+                online = None if beats is None else peel_id in beats
+                seen = beats[peel_id] if beats and online else moment(record.stamp) if record is not None else None
+                peels.append(Peel(peel_id, _os_name(known), online, seen))
         return peels
 
     def facts(self, peel_id: str, *, timeout: Optional[float] = None) -> Dict[str, Any]:
@@ -354,6 +361,8 @@ class Basket:
         functions = [function] if isinstance(function, str) else list(dict.fromkeys(function))
         for name in functions:
             check_function(name)
+        if not functions:
+            raise InvalidKeyError("a watch needs at least one function")
         return self._live.watch(lambda: self._tree(target, scope), functions, callback, self._deadline(timeout))
 
     def mirror(self, functions: Optional[Sequence[str]] = None, *, timeout: Optional[float] = None) -> Mirror:
@@ -368,6 +377,8 @@ class Basket:
                 functions = [functions]
             for name in functions:
                 check_function(name)
+            if not functions:
+                raise InvalidKeyError("a mirror needs at least one function, or None for all")
         return self._live.mirror(functions, self._deadline(timeout))
 
     def status(self) -> Status:
@@ -404,7 +415,7 @@ class Basket:
             return None
         if not stale_ok and not mirror.current:
             mirror.wait(deadline)
-        return mirror
+        return None if mirror.ended else mirror
 
     def _fetched(
         self, tree: Target, functions: List[str], alive_matters: bool, deadline: float
@@ -442,7 +453,8 @@ class Basket:
     # -- small things -------------------------------------------------------------------------------------------------------
 
     def _deadline(self, timeout: Optional[float]) -> float:
-        return time.monotonic() + (self.timeout if timeout is None else timeout)
+        # No longer than a lock can be waited for, so that an infinite timeout is one.
+        return time.monotonic() + min(self.timeout if timeout is None else timeout, _LONGEST)
 
     def _someone(self, peel_id: Optional[str]) -> str:
         return self.peel_id if peel_id is None else check_peel_id(peel_id)

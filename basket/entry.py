@@ -45,8 +45,8 @@ class Entry(_Fields):
 
 
 class Peel(NamedTuple):
-    """What is known of a peel: ``os`` from its facts, ``online`` as in Entry, ``last_seen`` its newest sign of life
-    (heartbeat, facts or value) by the server's clock. Unknown parts are None."""
+    """What is known of a peel: ``os`` from its facts, ``online`` as in Entry, ``last_seen`` its last heartbeat while it is
+    alive, else when it last wrote its facts, by the server's clock. Unknown parts are None."""
 
     peel_id: str
     os: Optional[str]

@@ -74,10 +74,13 @@ class Presence:
         alive = frozenset(peel_id for peel_id, record in zip(peel_ids, found[len(wanted) :]) if record is not None)
         return [record for record in found[: len(wanted)] if record is not None], alive.__contains__
 
-    def last_seen(self, *, deadline: float) -> Dict[str, datetime.datetime]:
-        """The time of the last heartbeat of every peel that is alive."""
+    def last_seen(self, *, deadline: float) -> Optional[Dict[str, datetime.datetime]]:
+        """The time of the last heartbeat of every peel that is alive; None where nobody may know."""
         prefix = len(self._bucket.spec.prefix)
-        return {r.subject[prefix:]: moment(r.stamp) for r in bulk.read(self._bucket, ["*"], deadline=deadline)}
+        try:
+            return {r.subject[prefix:]: moment(r.stamp) for r in bulk.read(self._bucket, ["*"], deadline=deadline)}
+        except (BucketMissingError, PermissionDeniedError):
+            return None
 
     def _seen(self, peel_ids: Iterable[str], deadline: float) -> List[str]:
         prefix = len(self._bucket.spec.prefix)
@@ -86,6 +89,8 @@ class Presence:
     def _all(self, deadline: float, fresh: bool) -> FrozenSet[str]:
         if fresh or self._clock() - self._listed_at > LIST_AGE:
             begun = self._clock()
+            # Names only, 10,000 in 15 ms where their values take 110. What is deleted by hand, which we never do, stays in
+            # it as a marker until that expires like a heartbeat.
             self._list = frozenset(self._bucket.subjects("*", deadline=deadline))
             self._listed_at = begun
         return self._list

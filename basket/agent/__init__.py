@@ -1,0 +1,39 @@
+"""The long-running peel: publishes functions, facts and heartbeats by schedule, and follows its configuration.
+
+``daemon`` is its life (signals, reload, end) and owns the main thread; ``tasks`` runs what is due (``schedule``: when;
+``workers``: where); ``connection`` keeps the Basket; ``publishing`` decides what is written (``outbox``: what NATS holds;
+``deliver``: the blocking calls); ``changes`` compares configurations; ``reload`` watches files; ``mailbox``, ``retry`` and
+``troubles`` are small parts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Optional, Sequence
+
+if TYPE_CHECKING:
+    from basket.config import Config
+
+
+def run(
+    config: Config,
+    *,
+    servers: Sequence[str] = (),
+    timeout: Optional[float] = None,
+    once: bool = False,
+    reload_from: Optional[str] = None,
+) -> int:
+    """Be the agent until SIGTERM or SIGINT, and return the exit status; on the main thread.
+
+    ``servers`` and ``timeout`` (seconds) come from the command line and win over the configuration, also over later versions
+    of it. ``reload_from`` is the path that ``config`` was loaded from, None where that was left to ``config.load``.
+    ``once``: publish everything and leave, 1 where a function failed. BasketError where it cannot start, and, with ``once``,
+    where NATS cannot be reached. Logging must have been set up (``basket.logs.setup``).
+    """
+    from basket.agent.daemon import Agent
+    from basket.config import load
+
+    def adjusted(loaded: Config) -> Config:
+        return loaded if timeout is None else replace(loaded, nats=replace(loaded.nats, timeout=timeout))
+
+    return Agent(adjusted(config), servers=servers, once=once, reload=lambda: adjusted(load(reload_from))).run()
