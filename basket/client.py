@@ -10,6 +10,7 @@ from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Opt
 
 from basket.bus import bulk
 from basket.bus.bucket import Bucket, BucketSpec
+from basket.bus.guarded import Guarded
 from basket.bus.link import CLOSED, CONNECTED, SUSPENDED, Link
 from basket.bus.record import Record, moment
 from basket.bus.settings import Settings
@@ -67,6 +68,7 @@ class Basket:
         self._facts = Bucket(self._link, BucketSpec("facts", "Peel fact data (system information)", history=5, replicas=replicas))
         beats = BucketSpec("peel-heartbeat", "Peel liveness heartbeats", ttl=30.0, replicas=replicas)
         self._heartbeats = Bucket(self._link, beats)
+        self._own, self._own_facts = Guarded(self._basket), Guarded(self._facts)
         self._presence = Presence(self._heartbeats)
         self._selector = Selector(self._basket, self._facts, Resolver(self._link))
         self._live = Live(self._link, self._basket, self._facts, self._heartbeats)
@@ -118,6 +120,11 @@ class Basket:
         self._link.on_change(changed)
 
     @property
+    def buckets(self) -> Tuple[Bucket, Bucket, Bucket]:
+        """Values, facts and heartbeats as the bus knows them: for looking at their settings and limits."""
+        return self._basket, self._facts, self._heartbeats
+
+    @property
     def peel_id(self) -> str:
         """Who we are: the id under which ``publish`` writes. InvalidKeyError where this host has no usable name."""
         if callable(self._peel_id):
@@ -148,7 +155,7 @@ class Basket:
         no acknowledgement came: it may be stored, and publishing again is harmless.
         """
         key = join_key(self.peel_id, check_function(function))
-        return self._basket.put(key, encode(value), deadline=self._deadline(timeout))
+        return self._own.put(key, encode(value), deadline=self._deadline(timeout))
 
     def publish_many(self, values: Mapping[str, Any], *, timeout: Optional[float] = None) -> Dict[str, int]:
         """Store several values, all on their way at once; function -> revision. PublishError names those that failed,
@@ -160,7 +167,7 @@ class Basket:
                 packed[join_key(self.peel_id, check_function(function))] = encode(value)
             except BasketError as error:
                 failed[function] = error
-        revisions, refused = self._basket.put_many(packed, deadline=self._deadline(timeout)) if packed else ({}, {})
+        revisions, refused = self._own.put_many(packed, deadline=self._deadline(timeout)) if packed else ({}, {})
         failed.update({split_key(key)[1]: error for key, error in refused.items()})
         published = {split_key(key)[1]: revision for key, revision in revisions.items()}
         if failed:
@@ -170,14 +177,15 @@ class Basket:
     def delete(self, function: str, *, peel_id: Optional[str] = None, timeout: Optional[float] = None) -> bool:
         """Remove a value of ours, or of another peel where the server lets us; True if it was there."""
         key = join_key(self._someone(peel_id), check_function(function))
-        return self._basket.delete(key, deadline=self._deadline(timeout))
+        return (self._own if peel_id is None else self._basket).delete(key, deadline=self._deadline(timeout))
 
     def flush(self, peel_id: Optional[str] = None, *, timeout: Optional[float] = None) -> int:
         """Remove every value of ours, or of another peel; how many there were. PublishError names what could not be."""
         deadline = self._deadline(timeout)
         owner = self._someone(peel_id)
         keys = [self._key(record) for record in bulk.read(self._basket, [f"{owner}.>"], deadline=deadline)]
-        removed, failed = self._basket.delete_many(keys, deadline=deadline) if keys else ({}, {})
+        bucket = self._own if peel_id is None else self._basket
+        removed, failed = bucket.delete_many(keys, deadline=deadline) if keys else ({}, {})
         if failed:
             by_name = {split_key(key)[1]: error for key, error in failed.items()}
             raise PublishError(by_name, {split_key(key)[1]: revision for key, revision in removed.items()})
@@ -191,7 +199,7 @@ class Basket:
 
     def publish_facts(self, document: Mapping[str, Any], *, timeout: Optional[float] = None) -> int:
         """Store this peel's facts; the revision."""
-        return self._facts.put(self.peel_id, encode(document), deadline=self._deadline(timeout))
+        return self._own_facts.put(self.peel_id, encode(document), deadline=self._deadline(timeout))
 
     def beat(self, *, timeout: Optional[float] = None) -> int:
         """Write this peel's heartbeat: it counts as online until half a minute after the last one."""

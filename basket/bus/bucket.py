@@ -10,7 +10,7 @@ import json
 import logging
 import time
 from dataclasses import dataclass
-from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple
 
 from basket.bus import translate
 from basket.bus.link import Link
@@ -244,9 +244,10 @@ class Bucket:
         return int(answer["seq"])
 
     def put_many(
-        self, values: Mapping[str, bytes], *, deadline: float, headers: Optional[Dict[str, str]] = None
+        self, values: Mapping[str, bytes], *, deadline: float, headers: Optional[Callable[[str], Dict[str, str]]] = None
     ) -> Tuple[Dict[str, int], Dict[str, BasketError]]:
-        """Store many, without waiting for one before the next: revisions by key, and errors by key."""
+        """Store many, without waiting for one before the next: revisions by key, and errors by key. ``headers`` gives those of
+        a key."""
         stored: Dict[str, int] = {}
         failed: Dict[str, BasketError] = {}
         todo: Dict[str, bytes] = {}
@@ -268,7 +269,7 @@ class Bucket:
                         [self.spec.prefix + key for key in keys],
                         list(window.values()),
                         deadline=deadline,
-                        headers=headers,
+                        headers=None if headers is None else [headers(key) for key in keys],
                         write=True,
                     )
                 except BasketError as error:
@@ -305,7 +306,7 @@ class Bucket:
 
     def delete_many(self, keys: Iterable[str], *, deadline: float) -> Tuple[Dict[str, int], Dict[str, BasketError]]:
         """Mark many keys deleted, without looking whether they are there; answers as ``put_many``."""
-        return self.put_many(dict.fromkeys(keys, b""), deadline=deadline, headers=DELETED)
+        return self.put_many(dict.fromkeys(keys, b""), deadline=deadline, headers=lambda key: DELETED)
 
     # -- which keys ---------------------------------------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ from basket.bus.consumer import consumer_request
 from basket.bus.record import Record, delivery, from_delivery
 from basket.bus.replies import header, status
 from basket.bus.wire import Headers, WireClient
-from basket.errors import BasketError, BasketTimeoutError, ClosedError, UnreachableError
+from basket.errors import BasketError, BasketTimeoutError, ClosedError, PermissionDeniedError, UnreachableError
 
 log = logging.getLogger("basket.bus")
 
@@ -37,7 +37,8 @@ RETRY_FIRST, RETRY_MOST = 0.05, 1.0
 
 Table = Dict[str, Record]
 Listener = Callable[[Set[str]], None]
-"""Called on the loop's thread with the keys that changed. It must not block."""
+"""Called on the loop's thread with the keys that changed, none where everything was read anew and found the same. It must
+not block."""
 
 
 class Feed:
@@ -47,7 +48,12 @@ class Feed:
     def __init__(self, bucket: Bucket) -> None:
         self._bucket = bucket
         self._link = bucket.link
+        self._generation = bucket.link.generation
         self._wanted: Dict[str, int] = {}
+        self._wishes = 0  # counts what was asked for: a copy made for an earlier wish may not pass for complete
+        self._replaying = 0
+        self.filled = False
+        """Whether all that is wanted has been read at least once, so that what is not in the table is not in the bucket."""
         self._listeners: List[Listener] = []
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
@@ -55,6 +61,7 @@ class Feed:
         self._error: Optional[BasketError] = None
         self._task: Optional[asyncio.Task[None]] = None
         self._again: Optional[asyncio.Event] = None
+        self._left: List[str] = []
         self.table: Table = {}
         self.reads = 0
         """How many times everything was read anew."""
@@ -80,8 +87,10 @@ class Feed:
                 self._wanted[pattern] = self._wanted.get(pattern, 0) + 1
             if listener is not None:
                 self._listeners.append(listener)
+                self._replaying += 1
             if fresh:
-                self._current = False
+                self._wishes += 1
+                self._current, self._error, self.filled = False, None, False
         if listener is not None:
             self._link.call(self._replay, listener)
         if fresh:
@@ -89,6 +98,8 @@ class Feed:
 
     def release(self, patterns: Iterable[str], listener: Optional[Listener] = None) -> None:
         """Undo one ``want``. The consumer ends with the last of them."""
+        if self.inherited:  # a lock may have been held at the fork, and the connection is the parent's
+            return
         with self._lock:
             for pattern in patterns:
                 left = self._wanted.get(pattern, 0) - 1
@@ -98,16 +109,25 @@ class Feed:
                     self._wanted.pop(pattern, None)
             if listener in self._listeners:
                 self._listeners.remove(listener)
-            idle = not self._wanted
-        if idle:
+            # One that cannot be made may have failed for what is no longer wanted.
+            needless = not self._wanted or not self._current
+        if needless:
             self._link.call(self._restart)
 
+    @property
+    def inherited(self) -> bool:
+        """Whether it came through a fork: it is the parent's then, and tells this process nothing."""
+        return self._generation != self._link.generation
+
     def wait(self, deadline: float) -> None:
-        """Until the copy is complete; raises at ``deadline``, and when the Basket is closed."""
+        """Until the copy is complete and the listeners know it, or nothing is wanted any more. Raises at ``deadline``, when the
+        Basket is closed, and at once where the server does not let us."""
         with self._changed:
-            while not self._current:
+            while (not self._current or self._replaying) and self._wanted:
                 if self._link.state == "closed":
                     raise ClosedError("this Basket is closed")
+                if isinstance(self._error, PermissionDeniedError):
+                    raise PermissionDeniedError(str(self._error), subject=self._error.subject)
                 left = deadline - time.monotonic()
                 if left <= 0 or not self._changed.wait(left):
                     if self._link.state != "connected":
@@ -131,8 +151,10 @@ class Feed:
             self._again.set()
 
     def _replay(self, listener: Listener) -> None:
-        if self.table:
-            listener(set(self.table))
+        self._tell(set(self.table), [listener])
+        with self._changed:
+            self._replaying -= 1
+            self._changed.notify_all()
 
     def _set_current(self, current: bool, error: Optional[BasketError] = None) -> None:
         with self._changed:
@@ -149,16 +171,25 @@ class Feed:
             if client is None:  # told by connection_changed
                 await self._again.wait()
                 continue
-            follower = _Follower(self, client, self._filters())
+            self._clear_away(client)
+            with self._lock:
+                follower = _Follower(self, client, self._filters(), self._wishes)
             try:
                 await follower.follow(self._again)
-                delay = RETRY_FIRST
-                continue  # a reason to begin anew at once
-            except BasketError as error:
-                log.info("watching bucket %r: %s", self._bucket.spec.name, error)
-                self._set_current(False, error)
+                self._set_current(False)
+                if follower.complete:
+                    delay = RETRY_FIRST
+            except Exception as error:
+                # nats-py's own come where the connection has just been closed; one that got away would end this for good.
+                ours = error if isinstance(error, BasketError) else UnreachableError(f"the connection was lost: {error!r}")
+                log.info("watching bucket %r: %s", self._bucket.spec.name, ours)
+                self._set_current(False, ours)
+                if isinstance(error, BasketTimeoutError):
+                    self._link.suspect()
             finally:
-                await follower.end()
+                follower.end()
+            if self._again.is_set():  # a reason to begin anew at once
+                continue
             try:
                 await asyncio.wait_for(self._again.wait(), delay * random.uniform(0.7, 1.0))
             except asyncio.TimeoutError:
@@ -167,6 +198,12 @@ class Feed:
         self._set_current(False)
         self._replace({})
 
+    def _clear_away(self, client: WireClient) -> None:
+        """Remove the consumers that a lost connection left behind; the server itself would do it after a while."""
+        for name in self._left:
+            client.send(f"$JS.API.CONSUMER.DELETE.{self._bucket.spec.stream}.{name}", "", b"")
+        self._left.clear()
+
     def _filters(self) -> List[str]:
         # The server refuses filters that overlap.
         return [EVERYTHING] if EVERYTHING in self._wanted else sorted(self._wanted)
@@ -174,7 +211,8 @@ class Feed:
     def _replace(self, table: Table) -> None:
         """Everything was read anew: take it over, and tell what differs."""
         old, self.table = self.table, table
-        changed = {key for key, record in table.items() if key not in old or old[key].revision != record.revision}
+        # Not by the revision alone: a bucket made anew counts from 1 again.
+        changed = {key for key, record in table.items() if old.get(key) != record}
         changed.update(key for key in old if key not in table)
         self.reads += 1
         self._tell(changed)
@@ -187,10 +225,8 @@ class Feed:
             self.table[key] = record
         self._tell({key})
 
-    def _tell(self, keys: Set[str]) -> None:
-        if not keys:
-            return
-        for listener in list(self._listeners):
+    def _tell(self, keys: Set[str], listeners: Optional[Iterable[Listener]] = None) -> None:
+        for listener in list(self._listeners if listeners is None else listeners):
             try:
                 listener(keys)
             except Exception:
@@ -200,20 +236,26 @@ class Feed:
 class _Follower:
     """One consumer, from its creation to its end."""
 
-    def __init__(self, feed: Feed, client: WireClient, patterns: List[str]) -> None:
+    def __init__(self, feed: Feed, client: WireClient, patterns: List[str], wishes: int) -> None:
         self._feed = feed
+        self._wishes = wishes
         self._client = client
         self._bucket = feed._bucket
         self._subjects = [self._bucket.spec.prefix + pattern for pattern in patterns]
         self._skip = len(self._bucket.spec.prefix)
         self._name = uuid.uuid4().hex[:16]
         self._subscription: Any = None
-        self._created = False
+        self._asked = False
         self._snapshot: Optional[Table] = {}
         self._sequence = 0
         self._heard = time.monotonic()
         self._broken: Optional[str] = None
         self._event = asyncio.Event()
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything that was there at its start has come."""
+        return self._snapshot is None
 
     async def follow(self, again: asyncio.Event) -> None:
         """Deliver until ``again`` is set, or until there is a reason to begin anew (both return); raises what went wrong."""
@@ -226,6 +268,7 @@ class _Follower:
             left = self._heard + SILENCE - time.monotonic()
             if left <= 0:
                 self._broken = "the server has fallen silent"
+                self._feed._link.suspect()
                 break
             waits = {asyncio.ensure_future(again.wait()), asyncio.ensure_future(self._event.wait())}
             _, unfinished = await asyncio.wait(waits, timeout=left, return_when=asyncio.FIRST_COMPLETED)
@@ -238,17 +281,22 @@ class _Follower:
         subject, body = consumer_request(
             self._bucket.spec.stream, self._name, inbox, self._subjects, heartbeat=HEARTBEAT, inactive=30.0
         )
-        reply = await self._feed._link.ask(subject, body, ASK_TIMEOUT)
+        self._asked = True
+        try:
+            reply = await self._feed._link.ask(subject, body, ASK_TIMEOUT)
+        except PermissionDeniedError:
+            self._asked = False
+            raise
         if reply.status == NO_RESPONDERS:
             raise translate.no_jetstream()
         answer = reply.json()
         error = translate.api_error(answer, f"bucket {self._bucket.spec.name!r}")
         if error is not None:
+            self._asked = False
             if getattr(error, "code", None) == translate.STREAM_NOT_FOUND:
                 # The server says so itself: nothing is there any more.
                 self._feed._replace({})
             raise error
-        self._created = True
         return int(answer.get("num_pending") or 0)
 
     def _receive(self, subject: bytes, reply: bytes, headers: Headers, data: bytes) -> None:
@@ -257,8 +305,11 @@ class _Follower:
             if reply:  # the server asks whether we keep up
                 self._client.send(reply.decode(), "", b"")
             last = header(headers, "Nats-Last-Consumer")
-            if last is not None and last.isdigit() and int(last) != self._sequence:
-                self._break("deliveries were lost")
+            if last is not None and last.isdigit():
+                if int(last) != self._sequence:
+                    self._break("deliveries were lost")
+                elif self._snapshot is not None and header(headers, "Nats-Consumer-Stalled") is None:
+                    self._caught_up()  # what was still to come has been removed meanwhile
             return
         place = delivery(reply)
         record = from_delivery(subject, reply, headers, data)
@@ -286,14 +337,19 @@ class _Follower:
     def _caught_up(self) -> None:
         table, self._snapshot = self._snapshot, None
         assert table is not None
+        asked_since = self._wishes != self._feed._wishes
+        self._feed.filled = not asked_since
         self._feed._replace(table)
-        self._feed._set_current(True)
+        if not asked_since:
+            self._feed._set_current(True)
 
-    async def end(self) -> None:
-        """Leave nothing behind: no subscription, no consumer."""
+    def end(self) -> None:
+        """Leave nothing behind: no subscription, no consumer, not even one that the server makes too late for us."""
+        if self._asked and self._client is not self._feed._link.client:
+            self._feed._left.append(self._name)
         if self._client.is_closed:
             return
         if self._subscription is not None:
             self._client.leave(self._subscription)
-        if self._created:
+        if self._asked:
             self._client.send(f"$JS.API.CONSUMER.DELETE.{self._bucket.spec.stream}.{self._name}", "", b"")

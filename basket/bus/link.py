@@ -50,6 +50,9 @@ CLOSE_TIMEOUT = 2.0
 
 W = TypeVar("W", bound=Waiter)
 
+ManyHeaders = Optional[Sequence[Optional[Dict[str, str]]]]
+"""Of many requests the headers of each."""
+
 
 class Subscription(NamedTuple):
     """A standing wish for messages, renewed with every new connection."""
@@ -98,6 +101,11 @@ class Link:
         return self._state
 
     @property
+    def inbox(self) -> str:
+        """The subject below which replies come in: ``_INBOX_<peel>.…`` where it is private to the peel."""
+        return self._inbox
+
+    @property
     def last_error(self) -> Optional[BasketError]:
         """Why the last attempt to connect failed; None while connected."""
         return self._last_error
@@ -109,6 +117,7 @@ class Link:
         self._reset()
         self._generation = loops.generation
         self._thread = loops.acquire()
+        loops.close_at_exit(self)
         try:
             self._thread.run(self._first(time.monotonic() + timeout), timeout + 1)
         except BaseException:
@@ -423,7 +432,7 @@ class Link:
             self._waiters.pop(waiter.token, None)
         return not waiter.left
 
-    async def _send_many(self, waiter: ManyWaiter, bodies: Sequence[bytes], headers: Optional[Dict[str, str]]) -> None:
+    async def _send_many(self, waiter: ManyWaiter, bodies: Sequence[bytes], headers: ManyHeaders) -> None:
         client = self._client
         if client is None:
             waiter.drop()
@@ -434,7 +443,7 @@ class Link:
         try:
             unsettled = 0
             for index, (subject, data) in enumerate(zip(waiter.subjects, bodies)):
-                client.send(subject, f"{reply}{index}", data, headers)
+                client.send(subject, f"{reply}{index}", data, headers[index] if headers else None)
                 unsettled += len(data) + 100
                 if unsettled > 1 << 18:
                     await client.settle()
@@ -484,7 +493,7 @@ class Link:
         bodies: Sequence[bytes],
         *,
         deadline: float,
-        headers: Optional[Dict[str, str]] = None,
+        headers: ManyHeaders = None,
         write: bool = False,
     ) -> ManyWaiter:
         """Many questions at once, answers by index in ``replies``, refusals in ``errors``. Raises as ``request``."""
@@ -494,7 +503,7 @@ class Link:
 
         return self._ask(lambda: ManyWaiter(subjects), start, deadline, write)
 
-    def _spawn_many(self, waiter: ManyWaiter, bodies: Sequence[bytes], headers: Optional[Dict[str, str]]) -> None:
+    def _spawn_many(self, waiter: ManyWaiter, bodies: Sequence[bytes], headers: ManyHeaders) -> None:
         client = self._client
         if client is None:
             waiter.drop()
@@ -519,7 +528,7 @@ class Link:
             try:
                 thread.call(*start(waiter))
             except RuntimeError:  # the loop ended between the check and the call
-                raise ClosedError("this Basket is closed") from None
+                raise self._refusal(deadline) from None
             answered = False
             try:
                 answered = waiter.wait(deadline)
@@ -528,7 +537,7 @@ class Link:
                     waiter.left = True
                     self._waiters.pop(waiter.token, None)
             if waiter.error is not None:
-                raise waiter.error
+                raise self._refusal(deadline) if isinstance(waiter.error, ClosedError) else waiter.error
             if answered and not waiter.dropped:
                 return waiter
             if not answered:
@@ -547,7 +556,7 @@ class Link:
             self._reborn()
         thread = self._thread
         if thread is None:
-            raise ClosedError("this Basket is closed")
+            raise self._refusal(deadline)
         thread.refuse_own_thread()
         if self._state == CONNECTED:
             return thread
@@ -558,20 +567,28 @@ class Link:
                 left = deadline - time.monotonic()
                 if left <= 0 or not self._changed.wait(left):
                     raise UnreachableError(str(self._last_error or "no connection to NATS"))
-            if self._state == CLOSED:
-                raise ClosedError("this Basket is closed")
+        if self._state == CLOSED:
+            raise self._refusal(deadline)
         return thread
 
-    def _suspect(self, thread: loops.LoopThread) -> None:
-        def probe() -> None:
-            if not self._probing and self._client is not None:
-                self._probing = True
-                self._client.loop_task(self._probe())
+    def _refusal(self, deadline: float) -> ClosedError:
+        """What a call on a closed link raises; in a daemon thread at the interpreter's exit only at its deadline. Nobody waits
+        for that thread, and its traceback would be the last that one reads of a script that ended well."""
+        if loops.exiting and threading.current_thread().daemon:
+            threading.Event().wait(max(0.0, deadline - time.monotonic()))
+        return ClosedError("this Basket is closed")
 
+    def _suspect(self, thread: loops.LoopThread) -> None:
         try:
-            thread.call(probe)
+            thread.call(self.suspect)
         except RuntimeError:
             pass
+
+    def suspect(self) -> None:
+        """An answer stayed away: see whether the server is there at all. On the loop's thread."""
+        if not self._probing and self._client is not None:
+            self._probing = True
+            self._client.loop_task(self._probe())
 
     def _reborn(self) -> None:
         """In the child of a fork: the first call makes a connection of the child's own."""
@@ -585,6 +602,7 @@ class Link:
             if state != CLOSED:
                 # As after a loss: made in the background, and a server that is down now does not end it for good.
                 self._thread = loops.acquire()
+                loops.close_at_exit(self)
                 self._thread.call(self._begin)
             self._generation = loops.generation  # at the very end: other threads of the child wait for it
 
@@ -604,6 +622,8 @@ class Link:
                 subscription = thread.run(client.receive(subject, receiver), max(0.05, deadline - time.monotonic()))
             except BaseException as error:
                 self._losses.pop(subject, None)
+                if isinstance(error, ClosedError):
+                    raise self._refusal(deadline) from None
                 if isinstance(error, BasketError) or not isinstance(error, Exception):
                     raise
                 if client is self._client and not client.is_closed:
@@ -620,16 +640,22 @@ class Link:
 
     def subscribe(self, subject: str, receiver: Receiver, queue: str = "", *, deadline: float) -> None:
         """Have ``receiver`` called on the loop's thread for every message, over reconnections too. Returns once the server
-        knows of it."""
+        knows of it; where this raises, ``unsubscribe`` takes the wish back."""
         wish = Subscription(subject, receiver, queue)
         thread = self._ready(deadline)
 
         async def add() -> None:
             self._standing.append(wish)
             client = self._client
-            if client is not None:  # else the next connection brings it
+            if client is None:  # the next connection brings it
+                return
+            try:
                 await client.receive(subject, receiver, queue)
                 await client.flush(timeout=max(0.05, deadline - time.monotonic()))
+            except Exception as error:
+                raise UnreachableError(f"subscribing failed: {error}") from error
+            if client.refused == ("subscription", subject.lower()):
+                raise translate.denied("subscription", subject)
 
         thread.run(add(), max(0.05, deadline - time.monotonic()))
 

@@ -11,6 +11,7 @@ import atexit
 import concurrent.futures
 import os
 import threading
+import weakref
 from typing import Any, Callable, Coroutine, List, Optional, TypeVar
 
 from basket.errors import BasketTimeoutError, ClosedError, WrongThreadError
@@ -23,9 +24,13 @@ JOIN_TIMEOUT = 5.0
 generation = 0
 """Counts the forks between the first process and this one: what was made under another number is not ours to use."""
 
+exiting = False
+"""Whether the interpreter is on its way out."""
+
 _lock = threading.Lock()
 _rebirth = threading.Lock()
 _running: Optional[LoopThread] = None
+_unclosed: weakref.WeakSet[Any] = weakref.WeakSet()
 _inherited: List[Any] = []  # never looked at: kept so that no destructor touches what the parent still uses
 
 
@@ -124,18 +129,28 @@ def fork_lock() -> threading.Lock:
 
 
 def _after_fork_in_child() -> None:
-    global generation, _lock, _rebirth, _running
+    global generation, _lock, _rebirth, _running, _unclosed
     generation += 1
     # Another thread of the parent may have held the old ones at the moment of the fork.
     _lock = threading.Lock()
     _rebirth = threading.Lock()
+    _unclosed = weakref.WeakSet()
     if _running is not None:
         _inherited.append(_running)
         _running = None
 
 
+def close_at_exit(thing: Any) -> None:
+    """Have ``thing.close()`` called at the interpreter's exit, should it still be there."""
+    _unclosed.add(thing)
+
+
 def _at_exit() -> None:
-    # Whoever forgot to close: end the thread in order, for a daemon thread cut off in the middle of asyncio may complain.
+    # Whoever forgot to close: in order, for a daemon thread cut off in the middle of asyncio may complain.
+    global exiting
+    exiting = True
+    for thing in list(_unclosed):
+        thing.close()
     with _lock:
         thread = _running
     if thread is not None:

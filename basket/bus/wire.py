@@ -40,6 +40,9 @@ SHORT_WAY = _is_as_expected()
 class WireClient(Client):  # type: ignore[misc]
     """One connection. All methods on the loop's thread."""
 
+    _pending: List[bytes]
+    _pending_data_size: int
+
     def __init__(self) -> None:
         super().__init__()
         self._receivers: Dict[int, Receiver] = {}
@@ -55,6 +58,11 @@ class WireClient(Client):  # type: ignore[misc]
         """The server's version, e.g. (2, 11, 3); empty where it did not say."""
         found = re.match(r"v?(\d+)\.(\d+)\.(\d+)", str(self._server_info.get("version", "")))
         return tuple(int(part) for part in found.groups()) if found else ()
+
+    @property
+    def asks_who(self) -> bool:
+        """Whether the server wants to know who connects."""
+        return bool(self._server_info.get("auth_required"))
 
     @property
     def discovered(self) -> List[str]:
@@ -146,6 +154,15 @@ class WireClient(Client):  # type: ignore[misc]
         self._publishing.discard(task)
         if not task.cancelled():
             task.exception()  # looked at: whoever waits for the answer learns of the loss from the connection itself
+
+    async def flush(self, timeout: float = 10) -> None:
+        """Until the server has seen everything sent before. Raises nats-py's FlushTimeoutError."""
+        if self._pending and self._transport is not None:
+            # nats-py writes its ping ahead of what still waits to be sent: the pong would say nothing about that.
+            self._transport.writelines(self._pending)
+            self._pending = []
+            self._pending_data_size = 0
+        await super().flush(timeout)
 
     async def settle(self) -> None:
         """Wait until what was sent is on its way, so that a long series does not pile up in memory."""
