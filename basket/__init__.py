@@ -29,6 +29,12 @@ _HOMES = {
     "ValueTooLargeError": "basket.errors",
     "FunctionError": "basket.errors",
     "PublishError": "basket.errors",
+    "TemplateError": "basket.errors",
+    "UnprintableError": "basket.errors",
+    "RefusedValuesError": "basket.errors",
+    "TooFewError": "basket.errors",
+    "DestinationError": "basket.errors",
+    "CommandFailedError": "basket.errors",
     "OutcomeUnknownError": "basket.errors",
     "ClosedError": "basket.errors",
     "WrongThreadError": "basket.errors",
@@ -54,8 +60,10 @@ if TYPE_CHECKING:
     from basket.errors import BasketTimeoutError as BasketTimeoutError
     from basket.errors import BucketMissingError as BucketMissingError
     from basket.errors import ClosedError as ClosedError
+    from basket.errors import CommandFailedError as CommandFailedError
     from basket.errors import ConfigError as ConfigError
     from basket.errors import DecodeError as DecodeError
+    from basket.errors import DestinationError as DestinationError
     from basket.errors import EncodeError as EncodeError
     from basket.errors import FunctionError as FunctionError
     from basket.errors import InvalidKeyError as InvalidKeyError
@@ -64,8 +72,12 @@ if TYPE_CHECKING:
     from basket.errors import OutcomeUnknownError as OutcomeUnknownError
     from basket.errors import PermissionDeniedError as PermissionDeniedError
     from basket.errors import PublishError as PublishError
+    from basket.errors import RefusedValuesError as RefusedValuesError
     from basket.errors import ServerError as ServerError
     from basket.errors import TargetError as TargetError
+    from basket.errors import TemplateError as TemplateError
+    from basket.errors import TooFewError as TooFewError
+    from basket.errors import UnprintableError as UnprintableError
     from basket.errors import UnreachableError as UnreachableError
     from basket.errors import ValueTooLargeError as ValueTooLargeError
     from basket.errors import WrongThreadError as WrongThreadError

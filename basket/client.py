@@ -16,7 +16,7 @@ from basket.bus.record import Record, moment
 from basket.bus.settings import Settings
 from basket.codec import decode, encode
 from basket.entry import Entry, Peel, entry
-from basket.errors import BasketError, DecodeError, InvalidKeyError, MissingError, PublishError
+from basket.errors import BasketError, DecodeError, InvalidKeyError, MissingError, PermissionDeniedError, PublishError
 from basket.keys import check_function, check_peel_id, join_key, split_key
 from basket.live import Live
 from basket.mirror import Mirror, MirrorStatus
@@ -206,6 +206,14 @@ class Basket:
         data = heartbeat(datetime.datetime.now(_UTC))
         return self._heartbeats.put(self.peel_id, data, deadline=self._deadline(timeout))
 
+    def protect_buckets(self, *, timeout: Optional[float] = None) -> List[str]:
+        """Make the buckets where they are missing, and have them refuse rollup headers: with such a header, whoever may write
+        one key may wipe the whole bucket, and no permission can forbid it. For an operator; peels may not. The names of the
+        buckets that were changed. Other clients can then delete keys, but no longer purge them."""
+        deadline = self._deadline(timeout)
+        buckets = (self._basket, self._facts, self._heartbeats)
+        return [bucket.spec.name for bucket in buckets if bucket.forbid_rollups(deadline=deadline)]
+
     # -- asking -----------------------------------------------------------------------------------------------------------
 
     @overload
@@ -252,7 +260,7 @@ class Basket:
         ``online_only`` leaves out peels without a live heartbeat. ``max_age`` (seconds) leaves out values that were written
         longer ago, by the server's clock, **unless their peel is alive**: an unchanged value is not written again, so while
         its peel lives it is current however old. ``stale_ok``: where a mirror answers, let it answer while it is cut off
-        too, with what it knew last.
+        too, with what it knew last; who is alive (``online_only``, ``max_age``) is not answered so.
         """
         functions = [function] if isinstance(function, str) else list(function)
         for name in functions:
@@ -261,7 +269,9 @@ class Basket:
             raise ValueError(f"max_age is a number of seconds, 0 or more, not {max_age!r}")
         deadline = self._deadline(timeout)
         tree = self._tree(target, scope)
-        mirror = self._mirror_for(functions, stale_ok, deadline)
+        mirror = self._mirror_for(
+            functions, stale_ok, deadline, facts=needs_facts(tree), alive=online_only or max_age is not None
+        )
         online: Callable[[str], Optional[bool]]
         if mirror is not None:
             found, online = self._mirrored(tree, functions, mirror), mirror.online
@@ -273,7 +283,7 @@ class Basket:
             oldest = now - datetime.timedelta(seconds=max_age)
         answer = {
             name: [
-                entry(record, join_key(peel_id, name), alive)
+                entry(record, peel_id, name, alive)
                 for peel_id, record, alive in ((p, records[p], online(p)) for p in sorted(records))
                 if (alive or not online_only) and (oldest is None or alive or moment(record.stamp) >= oldest)
             ]
@@ -294,7 +304,7 @@ class Basket:
         DecodeError where what is stored cannot be read."""
         owner, name = check_peel_id(peel_id), check_function(function)
         deadline = self._deadline(timeout)
-        mirror = self._mirror_for((name,), stale_ok, deadline)
+        mirror = self._mirror_for((name,), stale_ok, deadline, facts=False, alive=None)
         if mirror is not None:
             record = mirror.record(owner, name)
         else:
@@ -308,18 +318,25 @@ class Basket:
     def functions(self, peel_id: str, *, timeout: Optional[float] = None) -> List[str]:
         """The functions that a peel publishes, sorted."""
         owner = check_peel_id(peel_id)
-        records = bulk.read(self._basket, [f"{owner}.>"], deadline=self._deadline(timeout))
+        deadline = self._deadline(timeout)
+        mirror = self._mirror_for((), False, deadline, facts=False, alive=None)
+        if mirror is not None and mirror.covers_all:
+            return mirror.functions_of(owner)
+        records = bulk.read(self._basket, [f"{owner}.>"], deadline=deadline)
         return sorted(split_key(self._key(record))[1] for record in records)
 
     def peels(self, target: str = "*", *, scope: Optional[str] = None, timeout: Optional[float] = None) -> List[str]:
         """The ids, sorted, of the peels that ``target`` selects among all that have facts or publish anything."""
         deadline = self._deadline(timeout)
         tree = self._tree(target, scope)
-        mirror = self._mirror_for((), False, deadline)
+        mirror = self._mirror_for((), False, deadline, facts=True, alive=None)
         if mirror is not None and (mirror.covers_all or not matches_factless(tree)):
-            return sorted(mirror.matching(tree))
+            return sorted(mirror.matching(tree) & mirror.known())
         if needs_facts(tree):
-            return sorted(self._selector.matching(tree, deadline=deadline))
+            matched = self._selector.matching(tree, deadline=deadline)
+            if exact_ids(tree) is not None and matches_factless(tree):  # one may be named that is not there
+                matched &= self._selector.known(deadline=deadline)
+            return sorted(matched)
         match = matcher(tree)
         return sorted(peel_id for peel_id in self._selector.known(deadline=deadline) if match(peel_id, {}))
 
@@ -341,7 +358,9 @@ class Basket:
 
     def facts(self, peel_id: str, *, timeout: Optional[float] = None) -> Dict[str, Any]:
         """The facts that a peel has published; MissingError where it has none."""
-        record = self._facts.get(check_peel_id(peel_id), deadline=self._deadline(timeout))
+        owner, deadline = check_peel_id(peel_id), self._deadline(timeout)
+        mirror = self._mirror_for((), False, deadline, facts=True, alive=None)
+        record = self._facts.get(owner, deadline=deadline) if mirror is None else mirror.facts_of(owner)
         if record is None:
             raise MissingError(f"peel {peel_id!r} has published no facts")
         facts = decode(record.data)
@@ -375,7 +394,8 @@ class Basket:
 
     def mirror(self, functions: Optional[Sequence[str]] = None, *, timeout: Optional[float] = None) -> Mirror:
         """Keep a live local copy of these functions' values (None: of all), and of facts and heartbeats. From then on
-        ``get``, ``value`` and ``peels`` of what it covers are answered from memory, without a round trip.
+        ``get``, ``value``, ``peels``, ``facts`` and ``functions`` of what it covers are answered from memory, without a round
+        trip.
 
         While it is cut off from the server those calls wait, and raise at their deadline, unless they say ``stale_ok``.
         Returns once the copy is complete. ``stop`` ends it; another call replaces it.
@@ -416,13 +436,17 @@ class Basket:
         narrow = self.scope if scope is None else parse(scope, self.groups) if scope.strip() else None
         return tree if narrow is None else conjunction(tree, narrow)
 
-    def _mirror_for(self, functions: Sequence[str], stale_ok: bool, deadline: float) -> Optional[Mirror]:
+    def _mirror_for(
+        self, functions: Sequence[str], stale_ok: bool, deadline: float, *, facts: bool, alive: Optional[bool]
+    ) -> Optional[Mirror]:
         """The mirror where it covers these functions; waits until it is current, unless what was last known will do."""
         mirror = self._live.mirrored
         if mirror is None or not mirror.covers(functions):
             return None
-        if not stale_ok and not mirror.current:
-            mirror.wait(deadline)
+        if not stale_ok:
+            mirror.wait(deadline, facts=facts, alive=alive)
+        elif alive:  # what was last known of that would be wrong soon, and turn into an empty answer
+            mirror.wait_for_heartbeats(deadline, insist=True)
         return None if mirror.ended else mirror
 
     def _fetched(
@@ -472,7 +496,10 @@ class Basket:
 
     def _server_time(self, deadline: float) -> datetime.datetime:
         """Now, by the server's clock."""
-        told = self._basket.info(deadline=deadline).get("ts")
+        try:
+            told = self._basket.info(deadline=deadline).get("ts")
+        except PermissionDeniedError:  # a reader of some functions only has to trust its own clock
+            told = None
         return moment(told) if told else datetime.datetime.now(_UTC)
 
 

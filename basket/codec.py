@@ -14,7 +14,19 @@ import msgpack
 from basket.errors import DecodeError, EncodeError
 
 MAX_DEPTH = 128
-"""Deepest nesting written. Readers of other languages have their own limits; this stays far below them."""
+"""Deepest nesting written and read. Readers of other languages have their own limits; this stays far below them."""
+
+MAX_BYTES = 64 << 20
+"""Largest value read: the most that any NATS server takes in one message."""
+
+_ROOM = 1 << 20
+"""Items that arrays may claim to have, together, before anybody looks whether they are there: the decoder takes memory for
+them at once."""
+
+_CONTAINERS = bytes([*range(0x80, 0xA0), *range(0xDC, 0xE0)])
+"""What a map or an array begins with."""
+
+_NO_CONTAINERS = bytes(set(range(256)) - set(_CONTAINERS))
 
 _PLAIN = (type(None), bool, int, float, str, bytes, bytearray, memoryview, datetime.datetime, msgpack.ExtType, msgpack.Timestamp)
 
@@ -35,8 +47,11 @@ def encode(value: Any) -> bytes:
 def decode(data: bytes) -> Any:
     """The one value in ``data``. Times come back as aware UTC datetimes, extensions unknown to us as msgpack.ExtType.
 
-    DecodeError for anything else: empty, cut short, trailing bytes, bad UTF-8, nested beyond what the decoder takes.
+    DecodeError for anything else: empty, cut short, trailing bytes, bad UTF-8, nested more than MAX_DEPTH levels deep, larger
+    than MAX_BYTES, or claiming items that are not there. What anybody may have written costs no more memory than it is worth.
     """
+    if data[:1] in _CONTAINERS:
+        _check_shape(data)
     try:
         return msgpack.unpackb(data, raw=False, strict_map_key=False, timestamp=3)
     except (ValueError, OverflowError) as error:
@@ -47,6 +62,18 @@ def decode(data: bytes) -> Any:
             raise DecodeError(_reason(data, error)) from error
     except Exception as error:  # unhashable map keys, StackError, FormatError: whatever a hostile writer finds
         raise DecodeError(_reason(data, error)) from error
+
+
+def _check_shape(data: bytes) -> None:
+    """DecodeError for what would cost the decoder, or whoever walks through the result, more than its size tells."""
+    if len(data) > MAX_BYTES:
+        raise DecodeError(f"{len(data)} bytes, and no value is larger than {MAX_BYTES}")
+    # Nearly every value passes by these counts alone, at the speed of C: so few bytes can begin a map or an array.
+    maybe_deep = len(data) > MAX_DEPTH and len(data.translate(None, _NO_CONTAINERS)) > MAX_DEPTH
+    if maybe_deep or (data.count(b"\xdc") + data.count(b"\xdd")) * len(data) > _ROOM:
+        from basket.shape import check_shape
+
+        check_shape(data, MAX_DEPTH)
 
 
 def _reason(data: bytes, error: Exception) -> str:

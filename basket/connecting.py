@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Callable, List, Optional, Tuple, Union
 
+from basket import exposure
 from basket.bus.settings import DEFAULT_URL, Settings
 from basket.client import Basket
 from basket.errors import BasketError
@@ -71,6 +72,8 @@ def make(
         config = load(config)
     who = _peel_id(peel_id, config)
     settings = _settings(url_or_list, ways_in, config, _inbox(who))
+    for path in (settings.credentials, settings.nkey_seed, settings.tls_key):
+        exposure.secret_file(path)
     if config is None:
         return Basket(settings, peel_id=who, timeout=5.0 if timeout is None else timeout)
     return Basket(
@@ -133,9 +136,16 @@ def _settings(addresses: Addresses, ways_in: Any, config: Optional[Config], inbo
         "tls_key": nats.tls.key,
         "tls_first": nats.tls.first,
     }
-    if not any(key in given for key in ("user", "password", "token", "credentials", "nkey_seed")):
+    said = any("@" in address for address in addresses or ())  # an address may say who is calling
+    if not said and not any(key in given for key in ("user", "password", "token", "credentials", "nkey_seed")):
         known.update(
-            user=nats.user, password=nats.password, token=nats.token, credentials=nats.credentials, nkey_seed=nats.nkey_seed
+            user=nats.user,
+            password=nats.password,
+            token=nats.token,
+            password_file=nats.password_file,
+            token_file=nats.token_file,
+            credentials=nats.credentials,
+            nkey_seed=nats.nkey_seed,
         )
     known.update(given)
     return Settings(urls=tuple(addresses or nats.url), name=name, inbox=inbox, **known)  # type: ignore[arg-type]

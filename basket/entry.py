@@ -8,7 +8,6 @@ from typing import Any, NamedTuple, Optional
 from basket.bus.record import Record, moment
 from basket.codec import decode
 from basket.errors import DecodeError
-from basket.keys import split_key
 
 
 class _Fields(NamedTuple):
@@ -54,9 +53,8 @@ class Peel(NamedTuple):
     last_seen: Optional[datetime.datetime]
 
 
-def entry(record: Record, key: str, online: Optional[bool]) -> Entry:
+def entry(record: Record, peel_id: str, function: str, online: Optional[bool]) -> Entry:
     """The Entry for a stored record; a value that cannot be decoded becomes its ``error`` and breaks nothing."""
-    peel_id, function = split_key(key)
     try:
         return Entry(peel_id, function, decode(record.data), record.revision, record.stamp, online, None)
     except DecodeError as error:

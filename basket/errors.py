@@ -10,6 +10,12 @@ BasketError
 ├── ValueTooLargeError (ValueError)  larger than the server accepts
 ├── FunctionError               a configured function failed, or ran past its timeout
 ├── PublishError                publish_many: some were written, the named ones were not
+├── TemplateError               a template has a mistake, or cannot be rendered; carries file and line
+│   ├── UnprintableError        it prints a value with a line break or another control character in it
+│   ├── RefusedValuesError      there are values, but none that can be decoded and is what was expected
+│   └── TooFewError             fewer entries than its min, or a basket that looks wiped
+├── DestinationError            the file that a template is to become cannot be written
+├── CommandFailedError          the check or reload command of a template failed
 ├── OutcomeUnknownError         a write was sent and its acknowledgement never came
 ├── ClosedError                 this Basket has been closed
 ├── WrongThreadError            a blocking call made on the thread that must never block
@@ -113,6 +119,42 @@ class PublishError(BasketError):
         super().__init__(f"{len(failed)} of {total} values were not published: {named}")
         self.failed = dict(failed)
         self.published = dict(published)
+
+
+class TemplateError(BasketError):
+    """A template that cannot be rendered. ``file`` and ``line`` say where in it, as far as that is known."""
+
+    def __init__(self, problem: str, *, file: Optional[str] = None, line: Optional[int] = None) -> None:
+        where = "" if file is None else f"{file}: " if line is None else f"{file}:{line}: "
+        super().__init__(where + problem)
+        self.problem = problem
+        self.file = file
+        self.line = line
+
+
+class UnprintableError(TemplateError):
+    """A value with a line break or another control character was to be printed. The message names peel and function."""
+
+
+class RefusedValuesError(TemplateError):
+    """Values were found, but none of them can be decoded and looks as it must. The message names the peels."""
+
+
+class TooFewError(TemplateError):
+    """A template got fewer entries than its ``min``, or nothing from a basket that looks wiped."""
+
+
+class DestinationError(BasketError):
+    """The file that a template is to become cannot be written; what was there is as it was."""
+
+
+class CommandFailedError(BasketError):
+    """The check or reload command of a template failed. ``step`` is "check" or "reload", ``reason`` one line."""
+
+    def __init__(self, message: str, *, step: str, reason: str) -> None:
+        super().__init__(message)
+        self.step = step
+        self.reason = reason
 
 
 class OutcomeUnknownError(BasketError):

@@ -6,16 +6,22 @@ A feed is shared by all that need its bucket, so a process has one consumer a bu
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
+from basket.bus import loop as loops
 from basket.bus.bucket import Bucket
 from basket.bus.feed import Feed
 from basket.bus.link import Link
-from basket.mirror import Mirror
+from basket.errors import BasketError
+from basket.mirror import NOBODY_KNOWS, Mirror
 from basket.resolve import ResolveService
 from basket.selecting import document
 from basket.target import Target, needs_facts
 from basket.watch import Change, Watch
+
+CALLBACKS_END = 2.0
+"""Seconds for which closing waits for callbacks that are running."""
 
 
 class Live:
@@ -29,17 +35,19 @@ class Live:
         self._reset()
 
     def _reset(self) -> None:
-        self._generation = self._link.generation
         self._lock = threading.RLock()
         self._feeds: Dict[str, Feed] = {}
         self._watches: List[Tuple[Watch, Callable[[], Target]]] = []
+        self._scopes = 0  # how many were set: a watch that was begun under one must not miss the next
         self._mirror: Optional[Mirror] = None
         self._service: Optional[ResolveService] = None
+        self._generation = self._link.generation  # at the very end: other threads of a forked child look at it
 
     def _here(self) -> None:
         """In the child of a fork, what the parent watched is not ours."""
-        if self._generation != self._link.generation:
-            self._reset()
+        with loops.fork_lock():
+            if self._generation != self._link.generation:
+                self._reset()
 
     def _feed(self, bucket: Bucket) -> Feed:
         with self._lock:
@@ -56,6 +64,7 @@ class Live:
         self._link.ready(deadline)
         self._here()
         self._seen(deadline, self._values)
+        scopes = self._scopes
         target = tree()
         by_facts = needs_facts(target)
         if by_facts:
@@ -64,6 +73,9 @@ class Live:
         watch = Watch(target, functions, self._feed(self._values), facts, document, self._forget)
         with self._lock:
             self._watches.append((watch, tree))
+            outdated = scopes != self._scopes
+        if outdated:
+            watch.retarget(tree(), lambda: self._feed(self._facts))
         return watch.start(deadline, callback)
 
     def _seen(self, deadline: float, *buckets: Bucket) -> None:
@@ -78,15 +90,26 @@ class Live:
     def rescope(self) -> None:
         """The scope or the named groups changed: every watch follows."""
         with self._lock:
+            self._scopes += 1
             watches = list(self._watches)
+        failed: Optional[BasketError] = None
         for watch, tree in watches:
-            watch.retarget(tree())
+            try:
+                watch.retarget(tree(), lambda: self._feed(self._facts))
+            except BasketError as error:  # this one stays as it was, the others have their own
+                failed = error
+        if failed is not None:
+            raise failed
 
     def mirror(self, functions: Optional[Sequence[str]], deadline: float) -> Mirror:
         """The mirror, started; a former one is replaced once the new one is complete."""
         self._link.ready(deadline)
         self._here()
-        self._seen(deadline, self._values, self._facts, self._heartbeats)
+        self._seen(deadline, self._values, self._facts)
+        try:
+            self._seen(deadline, self._heartbeats)
+        except NOBODY_KNOWS:
+            pass
         ahead = self._values.clock_ahead(deadline=deadline)
         feeds = (self._feed(self._values), self._feed(self._facts), self._feed(self._heartbeats))
         mirror = Mirror(functions, *feeds, document=document, on_stop=self._drop).start(deadline, ahead)
@@ -125,13 +148,17 @@ class Live:
             service.stop()
 
     def stop(self) -> None:
-        """End it all, watches first."""
+        """End it all, watches first. Waits for callbacks that are running, all together no longer than ``CALLBACKS_END``."""
         if self._generation != self._link.generation:
             return
         with self._lock:
             watches = [watch for watch, _ in self._watches]
         for watch in watches:
-            watch.stop()
+            watch.stop(0.0)
+        deadline = time.monotonic() + CALLBACKS_END
+        for watch in watches:
+            watch.join(deadline)
         self.stop_serving()
         if self._mirror is not None:
             self._mirror.stop()
+        self._feeds = {}  # a connection opened again makes its own

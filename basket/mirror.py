@@ -12,13 +12,17 @@ from typing import Any, Callable, Dict, FrozenSet, Iterable, List, Mapping, Name
 
 from basket.bus.feed import Feed
 from basket.bus.record import Record, moment
-from basket.errors import BasketError
+from basket.errors import BasketError, BucketMissingError, PermissionDeniedError
 from basket.keys import split_key
 from basket.outcomes import Outcomes
 from basket.target import Target
 
 HEARTBEAT_LIFE = 30.0
 """Seconds for which a heartbeat says that its peel is alive. The bucket drops it then, without telling anybody."""
+
+
+NOBODY_KNOWS = (BucketMissingError, PermissionDeniedError)
+"""Why heartbeats may be unknown for good: values are answered without them then."""
 
 
 class MirrorStatus(NamedTuple):
@@ -33,7 +37,11 @@ class MirrorStatus(NamedTuple):
 
 
 class Mirror:
-    """Made by ``Basket.mirror``. Any thread. ``stop`` ends it; its Basket asks the server again from then on."""
+    """Made by ``Basket.mirror``. Any thread. ``stop`` ends it; its Basket asks the server again from then on.
+
+    What was published a moment ago, by this very process too, arrives when the server delivers it: about a millisecond later.
+    A server that falls silent without closing the connection is noticed after 5 s; until then what was last known is current.
+    """
 
     def __init__(
         self,
@@ -43,6 +51,7 @@ class Mirror:
         heartbeats: Feed,
         document: Callable[[Optional[Record]], Mapping[str, Any]],
         on_stop: Callable[[Mirror], None],
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._functions = None if functions is None else frozenset(functions)
         self._values = values
@@ -52,6 +61,7 @@ class Mirror:
         self._on_stop = on_stop
         self._index: Dict[str, Dict[str, Record]] = {}
         self._outcomes = Outcomes(facts.table_of, document)
+        self._clock = clock
         self._offset = 0.0
         self._ended = False
 
@@ -75,7 +85,7 @@ class Mirror:
 
     def stop(self) -> None:
         """End it. Any thread, any number of times."""
-        if self._ended:
+        if self._ended or self._values.inherited:
             return
         self._ended = True
         self._on_stop(self)
@@ -95,14 +105,31 @@ class Mirror:
         self.stop()
 
     @property
+    def ended(self) -> bool:
+        """Whether it was stopped."""
+        return self._ended
+
+    @property
     def current(self) -> bool:
         """Whether it is complete and its connection up."""
-        return self._values.current and self._facts.current and self._heartbeats.current
+        return self._values.current and self._facts.current
 
-    def wait(self, deadline: float) -> None:
-        """Until it is current; raises at the deadline (``time.monotonic()``)."""
-        for feed in (self._values, self._facts, self._heartbeats):
-            feed.wait(deadline)
+    def wait(self, deadline: float, *, facts: bool = True, alive: Optional[bool] = False) -> None:
+        """Until what a question needs is current; raises at the deadline (``time.monotonic()``). ``alive`` is None where it does
+        not matter who is alive, and True where nothing but knowing it will do."""
+        self._values.wait(deadline)
+        if facts:
+            self._facts.wait(deadline)
+        if alive is not None:
+            self.wait_for_heartbeats(deadline, insist=alive)
+
+    def wait_for_heartbeats(self, deadline: float, *, insist: bool) -> None:
+        """Until it is known who is alive, or (unless one has to ``insist``) that nobody may know."""
+        try:
+            self._heartbeats.wait(deadline, NOBODY_KNOWS)
+        except NOBODY_KNOWS:
+            if insist:
+                raise
 
     @property
     def status(self) -> MirrorStatus:
@@ -146,10 +173,16 @@ class Mirror:
         """The ids that a target selects, among the peels known here."""
         return self._outcomes.matching(tree, self.known)
 
-    def online(self, peel_id: str) -> bool:
-        """Whether the peel's last heartbeat is younger than its life."""
+    def online(self, peel_id: str) -> Optional[bool]:
+        """Whether the peel's last heartbeat is younger than its life; None while heartbeats do not reach us."""
         record = self._heartbeats.table.get(peel_id)
-        return record is not None and time.time() + self._offset - moment(record.stamp).timestamp() < HEARTBEAT_LIFE
+        if record is not None and self.server_time() - moment(record.stamp).timestamp() < HEARTBEAT_LIFE:
+            return True
+        return False if self._heartbeats.current else None
+
+    def server_time(self) -> float:
+        """Now, by the server's clock: seconds since 1970."""
+        return self._clock() + self._offset
 
     # On the loop's thread.
 

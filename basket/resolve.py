@@ -10,13 +10,14 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from typing import Any, Callable, Dict, FrozenSet, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, FrozenSet, Mapping, Optional, Tuple
 
 from basket.bus.feed import Feed
-from basket.bus.link import Link
+from basket.bus.link import CONNECTED, Link
 from basket.bus.wire import Headers
 from basket.codec import decode, encode
-from basket.errors import BasketError, DecodeError
+from basket.errors import BasketError, DecodeError, InvalidKeyError
+from basket.keys import check_peel_id
 from basket.logs import Log
 from basket.outcomes import Document, Outcomes
 from basket.target import Target, parse, shared_expression
@@ -49,12 +50,11 @@ class Resolver:
     def ask(self, tree: Target, *, deadline: float) -> Optional[FrozenSet[str]]:
         """The ids that the service gives, None where it is not there, not able or not willing: then read the facts."""
         shared = shared_expression(tree)
-        now = self._clock()
-        if shared is None or now < self._avoid_until:
+        if shared is None or self._clock() < self._avoid_until:
             return None
         data = encode({"expr": shared[0], "type": shared[1]})
         try:
-            reply = self._link.request(SUBJECT, data, deadline=min(deadline, now + PATIENCE))
+            reply = self._link.request(SUBJECT, data, deadline=min(deadline, time.monotonic() + PATIENCE))
             if reply.status == NO_RESPONDERS:
                 return None
             answer = decode(reply.data)
@@ -64,14 +64,23 @@ class Resolver:
         except BasketError as error:
             if self._link.state == "closed":
                 raise
-            self._avoid_until = self._clock() + AVOIDED
+            if self._link.state == CONNECTED:  # otherwise it is not the service's fault
+                self._avoid_until = self._clock() + AVOIDED
             _log.debug("the resolve service is left alone for a while", reason=str(error))
             return None
         peels = answer.get("peels") if isinstance(answer, dict) else None
         if not isinstance(answer, dict) or answer.get("err") or (peels is not None and not isinstance(peels, list)):
             _log.debug("the resolve service declined", reason=str(answer)[:200])
             return None
-        return frozenset(peel_id for peel_id in peels or () if isinstance(peel_id, str))
+        return frozenset(filter(_is_peel_id, peels or ()))
+
+
+def _is_peel_id(told: Any) -> bool:
+    """What others send becomes part of subjects: nothing but ids may pass."""
+    try:
+        return bool(check_peel_id(told) == told)
+    except InvalidKeyError:
+        return False
 
 
 class ResolveService:
@@ -85,9 +94,15 @@ class ResolveService:
         self._outcomes = Outcomes(facts.table_of, document)
         self._requests: queue.Queue[Optional[Tuple[str, bytes]]] = queue.Queue(WAITING)
         self._thread: Optional[threading.Thread] = None
+        self._starting = threading.Lock()
 
     def start(self, deadline: float) -> ResolveService:
         """Fetch the facts, then offer the service. May be called twice."""
+        with self._starting:
+            self._start(deadline)
+        return self
+
+    def _start(self, deadline: float) -> None:
         if self._thread is None:
             self._facts.want(["*"])
             try:
@@ -97,8 +112,11 @@ class ResolveService:
                 raise
             self._thread = threading.Thread(target=self._serve, name="basket-resolver", daemon=True)
             self._thread.start()
-            self._link.subscribe(SUBJECT, self._receive, QUEUE_GROUP, deadline=deadline)
-        return self
+            try:
+                self._link.subscribe(SUBJECT, self._receive, QUEUE_GROUP, deadline=deadline)
+            except BaseException:
+                self.stop()
+                raise
 
     def stop(self) -> None:
         """Withdraw it. May be called twice."""
@@ -110,22 +128,26 @@ class ResolveService:
             self._facts.release(["*"])
         except BasketError:
             pass  # the connection is closed already
-        self._requests.put(None)
+        try:
+            self._requests.put_nowait(None)
+        except queue.Full:  # it is awake, then, and looks whether it is still wanted
+            pass
         if thread is not threading.current_thread():
             thread.join(2.0)
 
     def _receive(self, subject: bytes, reply: bytes, headers: Headers, data: bytes) -> None:  # on the loop's thread
-        if reply:
+        # We may do what the asker may not: an answer must not become a value of somebody else, or a command to the server.
+        if reply and not reply.startswith((b"$", SUBJECT.encode())):
             try:
                 self._requests.put_nowait((reply.decode(), data))
             except queue.Full:
                 pass
 
     def _serve(self) -> None:
-        while True:
+        while self._thread is threading.current_thread():
             request = self._requests.get()
             if request is None:
-                return
+                continue
             reply, data = request
             try:
                 self._link.send(reply, self._fitting(self.answer(data)))
@@ -147,7 +169,9 @@ class ResolveService:
             if not self._facts.current:
                 return {"peels": [], "err": "the facts are not at hand at the moment"}
             tree = _read(request["expr"], request.get("type"), self._groups())
-            peels: List[str] = sorted(self._outcomes.matching(tree, lambda: list(self._facts.table)))
+            facts = self._facts.table
+            # A list may name peels that are not there.
+            peels = sorted(peel_id for peel_id in self._outcomes.matching(tree, lambda: list(facts)) if peel_id in facts)
         except BasketError as error:
             return {"peels": [], "err": str(error)}
         answer: Dict[str, Any] = {"peels": peels}
@@ -162,7 +186,7 @@ _PREFIXES = {"pcre": "E@", "fact": "G@", "list": "L@"}
 def _read(expression: str, kind: Any, groups: Mapping[str, str]) -> Target:
     if kind in (None, "", "glob", "compound"):
         return parse(expression, groups)
-    prefix = _PREFIXES.get(kind)
+    prefix = _PREFIXES.get(str(kind))
     if prefix is None:
         raise DecodeError(f"targets of type {str(kind)[:40]!r} are not known here")
     return parse(expression if expression.startswith(prefix) else prefix + expression, groups)

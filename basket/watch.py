@@ -16,9 +16,9 @@ from typing import Any, Callable, Deque, Dict, Iterable, List, Mapping, NamedTup
 from basket.bus.feed import Feed
 from basket.bus.record import Record, moment
 from basket.entry import entry
-from basket.errors import BasketError
+from basket.errors import BasketError, ClosedError, TargetError
 from basket.keys import join_key, split_key
-from basket.target import Target, matcher, needs_facts
+from basket.target import Matcher, Target, matcher, needs_facts
 
 log = logging.getLogger("basket.watch")
 
@@ -49,6 +49,13 @@ class Change(_Fields):
         """When the value was written, by the server's clock: an aware datetime in UTC."""
         return moment(self.stamp)
 
+    def __repr__(self) -> str:
+        content = f"error={self.error!r}" if self.error is not None else f"value={self.value!r}"
+        return (
+            f"Change(kind={self.kind!r}, peel_id={self.peel_id!r}, function={self.function!r}, {content}, "
+            f"revision={self.revision}, updated={self.updated.isoformat()!r})"
+        )
+
 
 class Watch:
     """Iterate over it, or give ``Basket.watch`` a callback. One consumer thread at a time; ``stop`` from any thread.
@@ -65,31 +72,34 @@ class Watch:
         document: Callable[[Optional[Record]], Mapping[str, Any]],
         on_stop: Callable[[Watch], None],
     ) -> None:
+        self._tree = tree
         self._functions = functions
         self._values = values
-        self._facts = facts
         self._document = document
         self._on_stop = on_stop
-        self._match = matcher(tree)
-        self._by_facts = needs_facts(tree)
+        # What is meant, and by which facts, always replaced together: one with the other's would look like a deletion.
+        self._aim: Tuple[Matcher, Optional[Feed]] = (matcher(tree), facts)
         self._condition = threading.Condition()
         self._dirty: Dict[str, None] = {}
         self._ready: Deque[Change] = collections.deque()
         self._delivered: Dict[Tuple[str, str], Record] = {}
         self._ended = False
+        self._wanting: List[Feed] = []
         self._thread: Optional[threading.Thread] = None
 
     # -- life -----------------------------------------------------------------------------------------------------------
 
     def start(self, deadline: float, callback: Optional[Callable[[Change], Any]] = None) -> Watch:
         """Begin: waits for the present values. ``Basket.watch`` has done it already."""
-        self._values.want(self._patterns(), self._changed)
-        if self._facts is not None:
-            self._facts.want(["*"], self._facts_changed)
         try:
-            self._values.wait(deadline)
-            if self._facts is not None:
-                self._facts.wait(deadline)
+            with self._condition:
+                if self._ended:  # closed by another thread
+                    raise ClosedError("this Basket is closed")
+                self._wanting.append(self._values)
+                self._values.want(self._patterns(), self._changed)
+                self._want_facts()
+            for feed in self._wanting:
+                feed.wait(deadline)
         except BaseException:
             self.stop()
             raise
@@ -105,26 +115,44 @@ class Watch:
             self._thread.start()
         return self
 
+    def _want_facts(self) -> None:
+        facts = self._aim[1]
+        if facts is not None and facts not in self._wanting:
+            self._wanting.append(facts)
+            facts.want(["*"], self._facts_changed)
+
     def _patterns(self) -> List[str]:
         return [f"*.{name}" for name in self._functions]
 
-    def stop(self) -> None:
-        """End it: iterations end, the callback is not called again. Any thread, the callback's own too, any number of times."""
+    def stop(self, timeout: float = 2.0) -> None:
+        """End it: iterations end, the callback is not called again. Any thread, the callback's own too, any number of times.
+
+        Waits up to ``timeout`` seconds for a callback that is running just now.
+        """
+        if self._values.inherited:
+            self._ended = True
+            return
         with self._condition:
             if self._ended:
                 return
             self._ended = True
             self._condition.notify_all()
         try:
-            self._values.release(self._patterns(), self._changed)
-            if self._facts is not None:
-                self._facts.release(["*"], self._facts_changed)
+            for feed in self._wanting:
+                if feed is self._values:
+                    feed.release(self._patterns(), self._changed)
+                else:
+                    feed.release(["*"], self._facts_changed)
         except BasketError:
             pass  # the connection is closed, and the feeds with it
         self._on_stop(self)
+        self.join(time.monotonic() + timeout)
+
+    def join(self, deadline: float) -> None:
+        """Wait until the callback's thread has ended, at most until ``deadline`` (``time.monotonic()``)."""
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
-            thread.join(2.0)
+            thread.join(max(0.0, deadline - time.monotonic()))
 
     @property
     def ended(self) -> bool:
@@ -162,10 +190,12 @@ class Watch:
 
     def _next(self, deadline: Optional[float]) -> Optional[Change]:
         while True:
+            if self._values.inherited:  # in the child of a fork nothing would ever come
+                return None
             if self._ready and not self._ended:
                 return self._ready.popleft()
             with self._condition:
-                while not self._dirty and not self._ended:
+                while not (self._dirty and self._facts_at_hand()) and not self._ended:
                     left = None if deadline is None else deadline - time.monotonic()
                     if left is not None and left <= 0:
                         return None
@@ -174,7 +204,8 @@ class Watch:
                     return None
                 peel_id = next(iter(self._dirty))
                 del self._dirty[peel_id]
-            self._ready.extend(self._differences(peel_id))
+                aim = self._aim
+            self._ready.extend(self._differences(peel_id, aim))
 
     def _call_back(self, callback: Callable[[Change], Any]) -> None:
         while True:
@@ -188,7 +219,7 @@ class Watch:
 
     # -- finding out ----------------------------------------------------------------------------------------------------------
 
-    def _differences(self, peel_id: str) -> Iterable[Change]:
+    def _differences(self, peel_id: str, aim: Tuple[Matcher, Optional[Feed]]) -> Iterable[Change]:
         """What of this peel differs from what was delivered."""
         matches: Optional[bool] = None
         for name in self._functions:
@@ -197,29 +228,46 @@ class Watch:
             before = self._delivered.get((peel_id, name))
             if record is not None:
                 if matches is None:
-                    matches = self._match(peel_id, self._facts_of(peel_id))
+                    matches = self._matches(peel_id, aim)
                 if not matches:
                     record = None
             if record is None:
                 if before is not None:
                     del self._delivered[peel_id, name]
                     yield Change(DELETE, peel_id, name, None, before.revision, before.stamp, None, None)
-            elif before is None or before.revision != record.revision:
+            elif before is None or (before.revision, before.stamp) != (record.revision, record.stamp):
                 # The bytes are in the feed's table: here only what tells one value from the next.
                 self._delivered[peel_id, name] = record._replace(data=b"")
-                made = entry(record, key, None)
+                made = entry(record, peel_id, name, None)
                 yield Change(PUT, *made)
 
-    def _facts_of(self, peel_id: str) -> Mapping[str, Any]:
-        if not self._by_facts or self._facts is None:
-            return {}
-        return self._document(self._facts.table.get(peel_id))
+    def _facts_at_hand(self) -> bool:
+        """False while the facts that another scope asks for are still to come: a missing fact would pass for a deletion."""
+        facts = self._aim[1]
+        return facts is None or facts.filled
 
-    def retarget(self, tree: Target) -> None:
-        """Another scope: the same watch from now on with this tree; what no longer matches is delivered as deleted."""
+    def _matches(self, peel_id: str, aim: Tuple[Matcher, Optional[Feed]]) -> bool:
+        match, facts = aim
+        try:
+            return match(peel_id, {} if facts is None else self._document(facts.table.get(peel_id)))
+        except TargetError:  # this matcher has used up its time for good
+            with self._condition:
+                if self._aim is aim:
+                    self._aim = (matcher(self._tree), facts)
+            raise
+
+    def retarget(self, tree: Target, facts: Callable[[], Feed]) -> None:
+        """Another scope: the same watch from now on with this tree; what no longer matches is delivered as deleted. ``facts``
+        gives their feed where the tree looks at them."""
+        aim = (matcher(tree), facts() if needs_facts(tree) else None)
         with self._condition:
-            self._match = matcher(tree)
-            peels = {peel_id for peel_id, _ in self._delivered} | {split_key(key)[0] for key in list(self._values.table)}
+            if self._ended:
+                return
+            self._tree, self._aim = tree, aim
+            if self._wanting:  # otherwise it is about to start
+                self._want_facts()
+            # Copies: the consumer changes the one, the loop the other.
+            peels = {peel_id for peel_id, _ in list(self._delivered)} | {split_key(key)[0] for key in list(self._values.table)}
             self._dirty.update(dict.fromkeys(sorted(peels)))
             self._condition.notify_all()
 

@@ -3,7 +3,8 @@
 ``daemon`` is its life (signals, reload, end) and owns the main thread; ``tasks`` runs what is due (``schedule``: when;
 ``workers``: where); ``connection`` keeps the Basket; ``publishing`` decides what is written (``outbox``: what NATS holds;
 ``deliver``: the blocking calls); ``changes`` compares configurations; ``reload`` watches files; ``mailbox``, ``retry`` and
-``troubles`` are small parts.
+``troubles`` are small parts. ``reporting`` tells how it does: to systemd (``notify``) and, where configured, over ``http``
+(``vitals``: in numbers; ``metrics``: for Prometheus).
 """
 
 from __future__ import annotations

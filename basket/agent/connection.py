@@ -61,6 +61,11 @@ class Connection:
         self._closing = 0
         self._version = 0
 
+    def state(self) -> str:
+        """As Basket's, and ``connecting`` while there is none. Any thread."""
+        basket = self.basket
+        return "connecting" if basket is None else basket.state
+
     def connect(self, delay: float = 0.0) -> None:
         """Try to connect, and go on trying."""
         self._tasks.once(CONNECT, Activity(self._prepare, self._done, urgent=True), delay)

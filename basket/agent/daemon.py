@@ -21,10 +21,13 @@ from basket.agent.changes import compare
 from basket.agent.connection import Connection, open_basket
 from basket.agent.mailbox import Mailbox
 from basket.agent.publishing import FACTS, Publishing
+from basket.agent.reporting import Reporting
 from basket.agent.retry import Backoff
 from basket.agent.schedule import Schedule
 from basket.agent.tasks import Activity, Tasks
+from basket.agent.templates import Templates
 from basket.agent.troubles import Troubles
+from basket.agent.vitals import Vitals
 from basket.agent.workers import Job, Workers, start_thread
 from basket.config import Config
 from basket.errors import BasketError, ClosedError, ServerError
@@ -83,11 +86,14 @@ class Agent:
         self._mailbox = Mailbox()
         self._troubles = Troubles()
         self._tasks = Tasks(Schedule(draw), Workers(self._mailbox.post), clock)
+        vitals = Vitals(clock=clock)
+        self._reporting = Reporting(self._tasks, vitals)
         self._publishing = Publishing(
             self._tasks,
             self._troubles,
             Backoff(RETRY_FIRST, RETRY_MOST, draw),
             clock,
+            vitals=vitals,
             settled=self._settled,
             lost=self._lost,
         )
@@ -101,6 +107,8 @@ class Agent:
             up=self._connected,
             refused=self._refused,
         )
+        vitals.state = self._connection.state
+        self._templates = Templates()
         self._watch: Optional[FileWatch] = None
         self._ever_connected = False
         self._stopping = False
@@ -120,6 +128,8 @@ class Agent:
             footprint.one_arena()
         try:
             self._peel_id = identity.peel_id(self._config.peel, pin=True)
+            if not self._once:
+                self._templates.require(self._config)
             log.info(
                 "agent starting",
                 version=basket.__version__,
@@ -133,7 +143,9 @@ class Agent:
             self._connection.connect()
             self._publishing.start(self._config, once=self._once)
             if not self._once:
+                self._templates.follow(self._config, None)
                 self._watch_files()
+                self._reporting.start(self._config, self._peel_id)
                 self._tasks.once("trim", Activity(lambda: footprint.trim, _ignore), SETTLED_AFTER)
             while not self._stopping and not (self._once and not self._pending):
                 self._turn()
@@ -150,12 +162,15 @@ class Agent:
                 self._tasks.ended(letter)
             elif isinstance(letter, _Reconnected):
                 if letter.basket is self._connection.basket:
+                    self._reporting.connected()
                     self._publishing.connected()
             elif isinstance(letter, _FilesChanged):
                 self._read_again()
             elif letter.number == signal.SIGHUP:
                 self._troubles.forget("configuration")  # somebody asks: the same problem is worth saying again
+                self._reporting.reloading()
                 self._read_again(asked=True)
+                self._reporting.reloaded()
             else:
                 self._stop(letter.number)
 
@@ -193,8 +208,10 @@ class Agent:
 
     def _connected(self, opened: Basket) -> None:
         self._ever_connected = True
+        self._reporting.connected()
         opened.on_connected(lambda: self._mailbox.post(_Reconnected(opened)))
         self._publishing.connected()
+        self._templates.use(opened)
 
     def _refused(self, error: BaseException) -> bool:
         """An attempt to connect failed; True where there is no point in another one."""
@@ -243,10 +260,12 @@ class Agent:
 
         try:
             new = self._reload()
+            self._templates.require(new)
             peel_id = identity.peel_id(new.peel, pin=True) if new.peel != self._config.peel else self._peel_id
         except BasketError as error:
             message = "configuration not taken over, the running one stays"
             self._troubles.failed("configuration", str(error), log.error, message)
+            self._reporting.vitals.reloaded(False)
             return
         self._troubles.worked("configuration", log.info, "configuration can be read again")
         old, self._config = self._config, new
@@ -263,7 +282,11 @@ class Agent:
             self._connection.replace(new, deliver.farewell(s.function.name for s in old.basket.functions) if leaving else None)
         elif changes.asking:
             self._connection.rescope(new)
+        self._reporting.vitals.reloaded(True)
+        self._reporting.apply(new, self._peel_id)
         self._publishing.apply(new, changes)
+        if old.templates or new.templates:
+            self._templates.follow(new, self._connection.basket)
         if old.watched != new.watched:
             self._watch_files()
 
@@ -272,9 +295,11 @@ class Agent:
     def _end(self) -> None:
         """Children first, since they cost others most; then the connection. Bounded: what hangs is left to the process's end."""
         self._stopping = True
-        steps: List[Callable[[], object]] = []
+        self._reporting.stopping()
+        steps: List[Callable[[], object]] = [self._reporting.stop]
         if self._watch is not None:
             steps.append(self._watch.stop)
+        steps.append(self._templates.stop)
         from basket import functions
 
         steps.append(functions.stop_all)

@@ -75,6 +75,10 @@ class Outbox:
         """The functions of which there is a value."""
         return list(self._current)
 
+    def __len__(self) -> int:
+        """How many values and deletions wait."""
+        return len(self._waiting) + len(self._retired)
+
     def take(self) -> Optional[Delivery]:
         """Everything that waits, as one delivery; None where nothing waits or one is under way."""
         if self._away is not None or not (self._waiting or self._retired):

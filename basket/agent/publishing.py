@@ -17,6 +17,7 @@ from basket.agent.outbox import Outbox
 from basket.agent.retry import Backoff
 from basket.agent.tasks import Activity, Tasks
 from basket.agent.troubles import Troubles
+from basket.agent.vitals import Vitals
 from basket.agent.workers import Job
 from basket.config import Config, Scheduled
 from basket.errors import BasketError, ClosedError, FunctionError, UnreachableError
@@ -44,6 +45,7 @@ class Publishing:
         backoff: Backoff,
         clock: Callable[[], float],
         *,
+        vitals: Optional[Vitals] = None,
         settled: Callable[[str, bool], None],
         lost: Callable[[BaseException], None],
     ) -> None:
@@ -51,6 +53,7 @@ class Publishing:
         self._troubles = troubles
         self._backoff = backoff
         self._clock = clock
+        self._vitals = vitals or Vitals()
         self._settled = settled
         self._lost = lost
         self._outbox = Outbox()
@@ -149,6 +152,7 @@ class Publishing:
         return partial(deliver.compute, self._functions[name], self._custom)
 
     def _computed(self, name: str, job: Job) -> None:
+        self._vitals.ran(name, self._clock() - job.started)
         if job.abandoned:
             seconds = self._functions[name].timeout
             self._failed(name, f"no result after {seconds:g} s, and it cannot be ended; it is left alone until it returns")
@@ -163,9 +167,11 @@ class Publishing:
         told = self._troubles.failed(_FUNCTION + name, why, log.warning, "function failed", function=name)
         if not told:
             log.debug("function failed again", function=name)
+        self._vitals.failed(name, why)
         self._settled(name, False)
 
     def _works(self, name: str) -> None:
+        self._vitals.worked(name)
         self._troubles.worked(_FUNCTION + name, log.info, "function works again", function=name)
         self._settled(name, True)
 
@@ -195,6 +201,7 @@ class Publishing:
         basket, delivery, done = job.value
         again = frozenset(name for name, error in done.failed.items() if deliver.passing(error))
         self._outbox.settle(delivery, done.revisions, again)
+        self._vitals.delivered(len(done.revisions), len(done.failed), len(self._outbox))
         if basket is not self.connection.basket:
             self.push()  # it was replaced meanwhile: what it failed at is the new one's to do
             return
@@ -249,6 +256,7 @@ class Publishing:
                 self._facts_known, self._facts_written = facts.stable, self._clock()
                 log.debug("facts written", revision=facts.revision)
                 self.connection.rescope()
+            self._vitals.described()
             self._troubles.worked(FACTS, log.info, "facts are published again")
             self._settled(FACTS, True)
             return
@@ -267,6 +275,7 @@ class Publishing:
 
     def _beaten(self, job: Job) -> None:
         if job.error is None:
+            self._vitals.beat()
             self._troubles.worked(HEARTBEAT, log.info, "heartbeats are written again")
         elif not isinstance(job.error, (UnreachableError, ClosedError)):
             kind = type(job.error).__name__

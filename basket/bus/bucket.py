@@ -86,6 +86,7 @@ class Bucket:
         self.direct = True
         """Whether direct gets are answered; learnt to be False from a bucket that somebody made without them."""
         self._seen = False
+        self._limited_on = 0
 
     # -- the bucket itself ------------------------------------------------------------------------------------------------
 
@@ -118,20 +119,32 @@ class Bucket:
         except (JetStreamError, PermissionDeniedError) as error:
             code = getattr(error, "code", None)
             if code != 10058:  # the name is in use with another configuration: somebody was quicker
+                advice = ""
+                if isinstance(error, PermissionDeniedError):
+                    advice = "; whoever runs the server makes it, with 'zester-basket permissions --protect'"
                 raise BucketMissingError(
-                    f"bucket {self.spec.name!r} does not exist and could not be made: {error}", code=code
+                    f"bucket {self.spec.name!r} does not exist and could not be made: {error}{advice}", code=code
                 ) from error
         self._seen = True
 
     def require(self, *, deadline: float) -> None:
         """Make the bucket if this process never saw it and it is missing. BucketMissingError where that cannot be done."""
         if not self._seen:
+            try:
+                self.info(deadline=deadline)
+            except PermissionDeniedError:  # a reader of some functions only; what it asks for next tells
+                return
+            except BucketMissingError:
+                pass
             self.absent(deadline=deadline, make=False)
 
     def clock_ahead(self, *, deadline: float) -> float:
         """Seconds by which the server's clock is ahead of ours, to about half a round trip."""
         asked = time.time()
-        told = self.info(deadline=deadline).get("ts")
+        try:
+            told = self.info(deadline=deadline).get("ts")
+        except PermissionDeniedError:  # a reader of some functions only has to trust its own clock
+            return 0.0
         return moment(told).timestamp() - (asked + time.time()) / 2 if told else 0.0
 
     def absent(self, *, deadline: float, make: bool) -> None:
@@ -147,12 +160,40 @@ class Bucket:
                 raise
             self.create(deadline=deadline)
             return
+        except PermissionDeniedError as error:
+            raise BucketMissingError(
+                f"nobody answers for bucket {self.spec.name!r}: it does not exist, or was made without direct reads ({error})"
+            ) from error
         self._seen = True
         if config.get("allow_direct"):
             # There now: another process has just made it, or its leader has just been elected.
             self.direct = True
         else:
             self.direct = False
+
+    @property
+    def limited(self) -> bool:
+        """Whether our permissions tell functions apart. They see the subject of a request, not its body: what is wanted has to
+        stand in the subject then, and that is one key or one pattern a request."""
+        return self._limited_on == self.link.connections
+
+    def found_limited(self) -> None:
+        """The server has refused a request that names what it wants in its body. The next connection may be allowed more."""
+        self._limited_on = self.link.connections
+
+    def forbid_rollups(self, *, deadline: float) -> bool:
+        """Have the server refuse messages that say by a header that they replace all others: no permission can forbid that
+        to whoever may write a single key. True where that was allowed before."""
+        try:
+            config = self.info(deadline=deadline)["config"]
+        except BucketMissingError:
+            self.create(deadline=deadline)
+            config = self.info(deadline=deadline)["config"]
+        if not config.get("allow_rollup_hdrs"):
+            return False
+        self.api("STREAM.UPDATE", {**config, "allow_rollup_hdrs": False}, deadline=deadline)
+        log.info("bucket %r refuses rollups from now on", self.spec.name)
+        return True
 
     # -- single keys ------------------------------------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ from basket.bus.consumer import consumer_request
 from basket.bus.record import Record, delivery, from_delivery, from_direct
 from basket.bus.replies import BatchWaiter, header, status
 from basket.bus.wire import Headers
-from basket.errors import BasketTimeoutError, BucketMissingError, JetStreamError
+from basket.errors import BasketTimeoutError, BucketMissingError, JetStreamError, PermissionDeniedError
 
 MOST_SUBJECTS = 1000
 """Subjects in one ``multi_last``; the server stops at 1,024."""
@@ -67,16 +67,20 @@ def read_keys(bucket: Bucket, keys: Iterable[str], *, deadline: float) -> List[R
 
 
 def _batches(bucket: Bucket) -> bool:
-    return bucket.direct and bucket.link.server_version >= BATCHED_SINCE
+    return bucket.direct and not bucket.limited and bucket.link.server_version >= BATCHED_SINCE
 
 
 def _ask(bucket: Bucket, body: Dict[str, object], deadline: float) -> Optional[BatchWaiter]:
-    """One batch; None where this server or bucket cannot do it."""
+    """One batch; None where this server or bucket cannot do it, or these credentials may not."""
     data = json.dumps(body).encode()
     for _ in bucket.attempts(deadline):
         if not _batches(bucket):
             return None
-        answer = bucket.link.batch(f"$JS.API.DIRECT.GET.{bucket.spec.stream}", data, deadline=deadline)
+        try:
+            answer = bucket.link.batch(f"$JS.API.DIRECT.GET.{bucket.spec.stream}", data, deadline=deadline, take=from_direct)
+        except PermissionDeniedError:
+            bucket.found_limited()
+            return None
         if answer.single:  # a server that ignored what it does not know
             return None
         if answer.end == NO_RESPONDERS:
@@ -95,7 +99,7 @@ def _multi_last(bucket: Bucket, subjects: List[str], deadline: float) -> Optiona
 
 
 def _records(answer: BatchWaiter) -> List[Record]:
-    return [record for record in (from_direct(headers, value) for headers, value in answer.messages) if record is not None]
+    return [record for record in answer.taken if record is not None]
 
 
 def _one(bucket: Bucket, subject: str, deadline: float) -> List[Record]:
@@ -202,7 +206,7 @@ def _consume_once(bucket: Bucket, subjects: List[str], headers_only: bool, deadl
             if place.pending == 0:
                 done.set()
 
-    name = uuid.uuid4().hex[:16]
+    name = uuid.uuid4().hex  # not to be guessed: who knows it may remove the consumer
     inbox, leave = bucket.link.open_inbox(receive, deadline=deadline, lost=gone)
     try:
         answer = _create_consumer(bucket, name, inbox, subjects, headers_only, deadline)

@@ -8,12 +8,13 @@ was known, so that values which vanished meanwhile (a wiped store, a bucket dele
 from __future__ import annotations
 
 import asyncio
+import copy
 import logging
 import random
 import threading
 import time
 import uuid
-from typing import Any, Callable, Dict, Iterable, List, Optional, Set
+from typing import Any, Callable, Dict, Iterable, List, Optional, Set, Tuple, Type
 
 from basket.bus import translate
 from basket.bus.bucket import NO_RESPONDERS, Bucket
@@ -21,7 +22,14 @@ from basket.bus.consumer import consumer_request
 from basket.bus.record import Record, delivery, from_delivery
 from basket.bus.replies import header, status
 from basket.bus.wire import Headers, WireClient
-from basket.errors import BasketError, BasketTimeoutError, ClosedError, PermissionDeniedError, UnreachableError
+from basket.errors import (
+    BasketError,
+    BasketTimeoutError,
+    BucketMissingError,
+    ClosedError,
+    PermissionDeniedError,
+    UnreachableError,
+)
 
 log = logging.getLogger("basket.bus")
 
@@ -33,7 +41,8 @@ SILENCE = 2.5 * HEARTBEAT
 
 ASK_TIMEOUT = 5.0
 EVERYTHING = ">"
-RETRY_FIRST, RETRY_MOST = 0.05, 1.0
+RETRY_FIRST, RETRY_MOST, RETRY_REFUSED = 0.05, 1.0, 30.0
+"""Seconds between attempts, doubled each time; the last of them where the server does not let us."""
 
 Table = Dict[str, Record]
 Listener = Callable[[Set[str]], None]
@@ -61,6 +70,7 @@ class Feed:
         self._error: Optional[BasketError] = None
         self._task: Optional[asyncio.Task[None]] = None
         self._again: Optional[asyncio.Event] = None
+        self._follower: Optional[_Follower] = None
         self._left: List[str] = []
         self.table: Table = {}
         self.reads = 0
@@ -119,26 +129,30 @@ class Feed:
         """Whether it came through a fork: it is the parent's then, and tells this process nothing."""
         return self._generation != self._link.generation
 
-    def wait(self, deadline: float) -> None:
+    def wait(self, deadline: float, hopeless: Tuple[Type[BasketError], ...] = (PermissionDeniedError,)) -> None:
         """Until the copy is complete and the listeners know it, or nothing is wanted any more. Raises at ``deadline``, when the
-        Basket is closed, and at once where the server does not let us."""
+        Basket is closed, and at once where the server gives a ``hopeless`` reason."""
         with self._changed:
             while (not self._current or self._replaying) and self._wanted:
                 if self._link.state == "closed":
                     raise ClosedError("this Basket is closed")
-                if isinstance(self._error, PermissionDeniedError):
-                    raise PermissionDeniedError(str(self._error), subject=self._error.subject)
+                if isinstance(self._error, hopeless):
+                    raise copy.copy(self._error)  # several threads may wait, and each adds its own traceback
                 left = deadline - time.monotonic()
                 if left <= 0 or not self._changed.wait(left):
                     if self._link.state != "connected":
                         raise UnreachableError(str(self._link.last_error or "no connection to NATS"))
-                    raise self._error or BasketTimeoutError(f"bucket {self._bucket.spec.name!r} could not be read in time")
+                    raise copy.copy(self._error) or BasketTimeoutError(
+                        f"bucket {self._bucket.spec.name!r} could not be read in time"
+                    )
 
     # -- on the loop ---------------------------------------------------------------------------------------------------------
 
     def connection_changed(self) -> None:
         """The link was lost, or made anew, or closed: what is known may be out of date."""
         self._set_current(False)
+        if self._link.state == "closed" and self._follower is not None:
+            self._follower.end()  # now: before its task runs, the connection will be closed
         if self._again is not None:
             self._again.set()
 
@@ -167,6 +181,7 @@ class Feed:
         delay = RETRY_FIRST
         while self._wanted and self._link.state != "closed":
             self._again.clear()
+            ours: Optional[BasketError] = None
             client = self._link.client
             if client is None:  # told by connection_changed
                 await self._again.wait()
@@ -174,6 +189,7 @@ class Feed:
             self._clear_away(client)
             with self._lock:
                 follower = _Follower(self, client, self._filters(), self._wishes)
+            self._follower = follower
             try:
                 await follower.follow(self._again)
                 self._set_current(False)
@@ -195,6 +211,8 @@ class Feed:
             except asyncio.TimeoutError:
                 pass
             delay = min(delay * 2, RETRY_MOST)
+            if isinstance(ours, PermissionDeniedError):
+                delay = RETRY_REFUSED
         self._set_current(False)
         self._replace({})
 
@@ -234,7 +252,7 @@ class Feed:
 
 
 class _Follower:
-    """One consumer, from its creation to its end."""
+    """What is there now and every change from then on, through one consumer or several, from their creation to their end."""
 
     def __init__(self, feed: Feed, client: WireClient, patterns: List[str], wishes: int) -> None:
         self._feed = feed
@@ -243,12 +261,8 @@ class _Follower:
         self._bucket = feed._bucket
         self._subjects = [self._bucket.spec.prefix + pattern for pattern in patterns]
         self._skip = len(self._bucket.spec.prefix)
-        self._name = uuid.uuid4().hex[:16]
-        self._subscription: Any = None
-        self._asked = False
+        self._consumers: List[_Consumer] = []
         self._snapshot: Optional[Table] = {}
-        self._sequence = 0
-        self._heard = time.monotonic()
         self._broken: Optional[str] = None
         self._event = asyncio.Event()
 
@@ -259,13 +273,15 @@ class _Follower:
 
     async def follow(self, again: asyncio.Event) -> None:
         """Deliver until ``again`` is set, or until there is a reason to begin anew (both return); raises what went wrong."""
-        inbox = self._client.new_inbox()
-        self._subscription = await self._client.receive(inbox, self._receive)
-        pending = await self._create(inbox)
-        if pending == 0 and self._snapshot is not None:  # otherwise a value that was just written has told it
-            self._caught_up()
+        try:
+            await self._start([[subject] for subject in self._subjects] if self._bucket.limited else [self._subjects])
+        except PermissionDeniedError:
+            if self._bucket.limited or len(self._subjects) == 1:
+                raise
+            self._bucket.found_limited()
+            await self._start([[subject] for subject in self._subjects])
         while not again.is_set() and self._broken is None:
-            left = self._heard + SILENCE - time.monotonic()
+            left = min(consumer.heard for consumer in self._consumers) + SILENCE - time.monotonic()
             if left <= 0:
                 self._broken = "the server has fallen silent"
                 self._feed._link.suspect()
@@ -277,15 +293,93 @@ class _Follower:
         if self._broken is not None:
             log.info("watching bucket %r anew: %s", self._bucket.spec.name, self._broken)
 
+    async def _start(self, groups: List[List[str]]) -> None:
+        # All of them are known before the first delivers, so that none passes for the last one to catch up.
+        self._consumers = [_Consumer(self, self._client, self._bucket, subjects) for subjects in groups]
+        for consumer in self._consumers:
+            await consumer.start()
+
+    def deliver(self, record: Record) -> None:
+        """One message of one consumer."""
+        key = record.subject[self._skip :]
+        if self._snapshot is None:
+            self._feed._apply(key, record)
+        elif record.deleted:
+            self._snapshot.pop(key, None)
+        else:
+            self._snapshot[key] = record
+
+    def fail(self, reason: str) -> None:
+        """One consumer cannot be relied on any more."""
+        self._broken = reason
+        self._event.set()
+
+    @property
+    def failed(self) -> bool:
+        """Whether it only waits for its end."""
+        return self._broken is not None
+
+    def caught_up(self) -> None:
+        """One consumer has delivered all that was there. With the last of them the copy is complete."""
+        if self._snapshot is None or not all(consumer.caught_up for consumer in self._consumers):
+            return
+        table, self._snapshot = self._snapshot, None
+        asked_since = self._wishes != self._feed._wishes
+        self._feed.filled = not asked_since
+        self._feed._replace(table)
+        if not asked_since:
+            self._feed._set_current(True)
+
+    def nothing_left(self) -> None:
+        """The bucket is not there any more."""
+        self._feed.filled = self._wishes == self._feed._wishes
+        self._feed._replace({})
+
+    def left_behind(self, name: str) -> None:
+        """A consumer whose connection has gone: to be removed on the next one."""
+        self._feed._left.append(name)
+
+    def end(self) -> None:
+        """Leave nothing behind."""
+        for consumer in self._consumers:
+            consumer.end()
+
+
+class _Consumer:
+    """One consumer on the server: whether its deliveries are complete, and in time."""
+
+    def __init__(self, follower: _Follower, client: WireClient, bucket: Bucket, subjects: List[str]) -> None:
+        self._follower = follower
+        self._client = client
+        self._bucket = bucket
+        self._subjects = subjects
+        self._name = uuid.uuid4().hex  # not to be guessed: who knows it may remove the consumer
+        self._subscription: Any = None
+        self._asked = False
+        self._sequence = 0
+        self.heard = time.monotonic()
+        self.caught_up = False
+        """Whether everything that was there at its start has come."""
+
+    async def start(self) -> None:
+        """Have it made; raises what went wrong."""
+        inbox = self._client.new_inbox()
+        self._subscription = await self._client.receive(inbox, self._receive)
+        pending = await self._create(inbox)
+        self.heard = time.monotonic()
+        if pending == 0:  # otherwise a value that was just written has told it
+            self._catch_up()
+
     async def _create(self, inbox: str) -> int:
         subject, body = consumer_request(
             self._bucket.spec.stream, self._name, inbox, self._subjects, heartbeat=HEARTBEAT, inactive=30.0
         )
         self._asked = True
         try:
-            reply = await self._feed._link.ask(subject, body, ASK_TIMEOUT)
+            reply = await self._bucket.link.ask(subject, body, ASK_TIMEOUT)
         except PermissionDeniedError:
             self._asked = False
+            self.end()
             raise
         if reply.status == NO_RESPONDERS:
             raise translate.no_jetstream()
@@ -295,61 +389,50 @@ class _Follower:
             self._asked = False
             if getattr(error, "code", None) == translate.STREAM_NOT_FOUND:
                 # The server says so itself: nothing is there any more.
-                self._feed._replace({})
+                self._follower.nothing_left()
+                name = self._bucket.spec.name
+                raise BucketMissingError(f"bucket {name!r} does not exist on this server", code=translate.STREAM_NOT_FOUND)
             raise error
         return int(answer.get("num_pending") or 0)
 
     def _receive(self, subject: bytes, reply: bytes, headers: Headers, data: bytes) -> None:
-        self._heard = time.monotonic()
+        self.heard = time.monotonic()
         if not data and status(headers) == 100:
             if reply:  # the server asks whether we keep up
                 self._client.send(reply.decode(), "", b"")
             last = header(headers, "Nats-Last-Consumer")
             if last is not None and last.isdigit():
                 if int(last) != self._sequence:
-                    self._break("deliveries were lost")
-                elif self._snapshot is not None and header(headers, "Nats-Consumer-Stalled") is None:
-                    self._caught_up()  # what was still to come has been removed meanwhile
+                    self._follower.fail("deliveries were lost")
+                elif not self.caught_up and header(headers, "Nats-Consumer-Stalled") is None:
+                    self._catch_up()  # what was still to come has been removed meanwhile
             return
         place = delivery(reply)
         record = from_delivery(subject, reply, headers, data)
-        if place is None or record is None or self._broken is not None:
+        if place is None or record is None or self._follower.failed:
             return
         if place.consumer_sequence != self._sequence + 1:
-            self._break("deliveries were lost")
+            self._follower.fail("deliveries were lost")
             return
         self._sequence = place.consumer_sequence
-        key = record.subject[self._skip :]
-        if self._snapshot is None:
-            self._feed._apply(key, record)
-            return
-        if record.deleted:
-            self._snapshot.pop(key, None)
-        else:
-            self._snapshot[key] = record
+        self._follower.deliver(record)
         if place.pending == 0:
-            self._caught_up()
+            self._catch_up()
 
-    def _break(self, reason: str) -> None:
-        self._broken = reason
-        self._event.set()
-
-    def _caught_up(self) -> None:
-        table, self._snapshot = self._snapshot, None
-        assert table is not None
-        asked_since = self._wishes != self._feed._wishes
-        self._feed.filled = not asked_since
-        self._feed._replace(table)
-        if not asked_since:
-            self._feed._set_current(True)
+    def _catch_up(self) -> None:
+        if not self.caught_up:
+            self.caught_up = True
+            self._follower.caught_up()
 
     def end(self) -> None:
-        """Leave nothing behind: no subscription, no consumer, not even one that the server makes too late for us."""
-        if self._asked and self._client is not self._feed._link.client:
-            self._feed._left.append(self._name)
+        """No subscription, no consumer, not even one that the server makes too late for us."""
+        if self._asked and self._client is not self._bucket.link.client:
+            self._follower.left_behind(self._name)
         if self._client.is_closed:
             return
         if self._subscription is not None:
             self._client.leave(self._subscription)
+            self._subscription = None
         if self._asked:
+            self._asked = False
             self._client.send(f"$JS.API.CONSUMER.DELETE.{self._bucket.spec.stream}.{self._name}", "", b"")

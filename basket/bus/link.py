@@ -20,9 +20,9 @@ from urllib.parse import unquote
 from basket.addresses import redacted
 from basket.bus import loop as loops
 from basket.bus import translate
-from basket.bus.replies import BatchWaiter, LoopWaiter, ManyWaiter, Reply, Waiter
+from basket.bus.replies import BatchWaiter, LoopWaiter, ManyWaiter, Reply, Take, Waiter
 from basket.bus.settings import Settings
-from basket.bus.wire import Headers, Receiver, WireClient
+from basket.bus.wire import Headers, Outgoing, Receiver, RunReceiver, WireClient
 from basket.errors import (
     AuthError,
     BasketError,
@@ -40,13 +40,20 @@ CONNECTED, SUSPENDED, CLOSED = "connected", "suspended", "closed"
 RETRY_FIRST, RETRY_MOST = 0.05, 0.8
 """Seconds between attempts to reconnect, doubled each time, with jitter: a fleet finds its server within a second."""
 
-RETRY_REFUSED = 30.0
+REFUSED_FIRST, RETRY_REFUSED = 1.0, 30.0
 """The same where the credentials were refused: nobody hammers a server with a bad password."""
 
 PROBE_TIMEOUT = 2.0
 """Seconds for the ping that follows a request without answer; without a pong the connection counts as dead."""
 
+ASK_AGAIN, ASK_AGAIN_MOST = 2.0, 4.0
+"""Seconds without a word after which a question is asked once more: it may be lost while the connection stays, where a cluster
+is changing leaders or a leaf node has lost its hub."""
+
 CLOSE_TIMEOUT = 2.0
+
+SENT_AT_ONCE = 1 << 16
+"""Bytes of a long series that go out in one write."""
 
 W = TypeVar("W", bound=Waiter)
 
@@ -245,28 +252,32 @@ class Link:
 
     async def _open(self, url: str, timeout: float) -> WireClient:
         client = WireClient()
-        failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        failed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
         async def on_error(error: Exception) -> None:
-            if not failed.done():
-                failed.set_exception(error)
             self._error(client, error)
+            if translate.violation(str(error)) is None and not failed.done():  # a violation is looked at with the inbox
+                failed.set_exception(error)
 
         async def on_closed() -> None:
+            if not failed.done():  # nats-py would have us wait for a pong on a connection that is gone
+                failed.set_exception(ConnectionResetError("the connection was closed while it was being made"))
             self._lost(client)
 
-        connecting = asyncio.ensure_future(self._start(client, url, timeout, on_error, on_closed))
+        async def connect() -> str:
+            await self._start(client, url, timeout, on_error, on_closed)
+            return await self._make_inbox(client, timeout)
+
+        connecting = asyncio.ensure_future(connect())
         try:
             # nats-py goes on trying for ever by itself, and tells its error callback what failed: the first error ends it.
             await asyncio.wait({connecting, failed}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
             if connecting.done():
-                connecting.result()
-            elif failed.done():
+                self._inbox = connecting.result()
+                return client
+            if failed.done():
                 failed.result()
-            else:
-                raise asyncio.TimeoutError()
-            self._inbox = await self._make_inbox(client, timeout)
-            return client
+            raise asyncio.TimeoutError()
         except BaseException:
             connecting.cancel()
             await asyncio.wait({connecting})
@@ -286,9 +297,12 @@ class Link:
         if not user and s.urls:
             _, user, password = translate.split_url(s.urls[0])  # a discovered address carries no user
         user, password = unquote(user or ""), unquote(password or "")
-        token = s.token
+        known, token = s.secrets()
         if user and not password:  # nats://token@host
             user, token = "", user
+        context = s.tls_context()
+        if context is not None and not address.startswith("ws"):
+            client.encrypted_only = redacted(url)
         await client.connect(
             address,
             name=s.name,
@@ -301,20 +315,19 @@ class Link:
             max_outstanding_pings=2,
             inbox_prefix=self._inbox_prefix,
             user=s.user or user or None,
-            password=s.password or password or None,
+            password=known or password or None,
             token=token,
             user_credentials=s.credentials,
             nkeys_seed=s.nkey_seed,
-            tls=s.tls_context(),
+            tls=context,
             tls_handshake_first=s.tls_first,
         )
-        if address.startswith("tls:") and not client.is_encrypted:
-            raise UnreachableError(f"{redacted(url)} does not speak TLS, though tls:// asks for it")
 
     async def _make_inbox(self, client: WireClient, timeout: float) -> str:
         """Subscribe to where replies come in, and see that the server lets us."""
         inbox: str = client.new_inbox()
-        await client.receive(f"{inbox}.>", self._incoming(len(inbox) + 1))
+        one, runs = self._incoming(len(inbox) + 1)
+        await client.receive(f"{inbox}.>", one, runs=runs)
         await client.flush(timeout=max(timeout, 0.1))
         if client.refused is not None and client.refused[0] == "subscription":
             if self._inbox_prefix == "_INBOX":
@@ -384,7 +397,9 @@ class Link:
                 self._last_error = error
                 with self._changed:
                     self._changed.notify_all()
-                most = RETRY_REFUSED if isinstance(error, (AuthError, PermissionDeniedError)) else RETRY_MOST
+                most = RETRY_MOST
+                if isinstance(error, (AuthError, PermissionDeniedError)):
+                    delay, most = max(delay, REFUSED_FIRST), RETRY_REFUSED
             await asyncio.sleep(min(delay, most) * random.uniform(0.5, 1.0))
             delay = min(delay * 2, most)
 
@@ -407,14 +422,20 @@ class Link:
 
     # -- messages in and out (on the loop) -------------------------------------------------------------------------------
 
-    def _incoming(self, skip: int) -> Receiver:
+    def _incoming(self, skip: int) -> Tuple[Receiver, RunReceiver]:
         def receive(subject: bytes, reply: bytes, headers: Headers, data: bytes) -> None:
             token, _, index = subject[skip:].partition(b".")
             waiter = self._waiters.get(token)
             if waiter is not None and waiter.fill(index, headers, data):
                 self._waiters.pop(token, None)
 
-        return receive
+        def receive_run(subject: bytes, messages: Sequence[Tuple[Headers, bytes]]) -> None:
+            token, _, index = subject[skip:].partition(b".")
+            waiter = self._waiters.get(token)
+            if waiter is not None and waiter.fill_run(index, messages):
+                self._waiters.pop(token, None)
+
+        return receive, receive_run
 
     def _send(self, waiter: Waiter, subject: str, data: bytes, headers: Optional[Dict[str, str]]) -> None:
         client = self._client
@@ -441,15 +462,20 @@ class Link:
             return
         reply = f"{self._inbox}.{waiter.token.decode()}."
         try:
-            unsettled = 0
+            messages: List[Outgoing] = []
+            size = 0
             for index, (subject, data) in enumerate(zip(waiter.subjects, bodies)):
-                client.send(subject, f"{reply}{index}", data, headers[index] if headers else None)
-                unsettled += len(data) + 100
-                if unsettled > 1 << 18:
+                if index in waiter.replies or index in waiter.errors:  # it is asked again for the sake of others
+                    continue
+                messages.append((subject, f"{reply}{index}", data, headers[index] if headers else None))
+                size += len(data) + 100
+                if size > SENT_AT_ONCE:
+                    client.send_all(messages)
                     await client.settle()
                     if waiter.token not in self._waiters:  # whoever waited has given up
                         return
-                    unsettled = 0
+                    messages, size = [], 0
+            client.send_all(messages)
         except Exception as error:
             log.debug("sending: %s", error)  # the connection's end drops the waiter
             self._lost(client)
@@ -483,9 +509,9 @@ class Link:
         assert waiter.reply is not None
         return waiter.reply
 
-    def batch(self, subject: str, data: bytes, *, deadline: float) -> BatchWaiter:
+    def batch(self, subject: str, data: bytes, *, deadline: float, take: Take) -> BatchWaiter:
         """Ask what is answered by a series of messages, and wait for its end. Errors as ``request``."""
-        return self._ask(lambda: BatchWaiter(subject), lambda w: (self._send, w, subject, data, None), deadline, False)
+        return self._ask(lambda: BatchWaiter(subject, take), lambda w: (self._send, w, subject, data, None), deadline, False)
 
     def request_many(
         self,
@@ -531,9 +557,9 @@ class Link:
                 raise self._refusal(deadline) from None
             answered = False
             try:
-                answered = waiter.wait(deadline)
+                answered = self._patiently(waiter, thread, start, deadline)
             finally:
-                if not answered:  # a timeout or Ctrl-C: nobody waits for it any more
+                if not answered or waiter.asked_again:  # a timeout or Ctrl-C: nobody waits for it any more
                     waiter.left = True
                     self._waiters.pop(waiter.token, None)
             if waiter.error is not None:
@@ -549,6 +575,24 @@ class Link:
                     )
                 raise translate.no_answer(waiter.subject or "many", deadline - begun)
             sent = sent or waiter.sent
+
+    def _patiently(self, waiter: W, thread: loops.LoopThread, start: Callable[[W], Tuple[Any, ...]], deadline: float) -> bool:
+        """Wait for the answer, and ask again where nothing at all is heard; False at the deadline."""
+        patience = ASK_AGAIN
+        while True:
+            heard = waiter.heard
+            if waiter.wait(min(deadline, time.monotonic() + patience)):
+                return True
+            if time.monotonic() >= deadline:
+                return False
+            self._suspect(thread)
+            if waiter.heard == heard and waiter.repeatable:
+                waiter.asked_again = True
+                try:
+                    thread.call(*start(waiter))
+                except RuntimeError:  # closed: that ends the wait
+                    pass
+            patience = min(patience * 2, ASK_AGAIN_MOST)
 
     def _ready(self, deadline: float) -> loops.LoopThread:
         """The loop's thread, once connected; raises at the deadline, when closed, and on the loop's own thread."""

@@ -7,16 +7,27 @@ not a whole message to one of our receivers is left to it: other commands, and w
 from __future__ import annotations
 
 import inspect
+import logging
 import re
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Callable, List, Mapping, Optional, Tuple
 
 from nats.protocol.parser import AWAITING_CONTROL_LINE, CRLF_SIZE, Parser
 
-Taker = Callable[[bytes, bytes, Optional[bytes], bytes], None]
-"""Called with subject, reply subject, headers (None where there are none) and data. Must not raise."""
+log = logging.getLogger("basket.bus")
 
-# MSG subject sid [reply] size, HMSG subject sid [reply] size-of-headers size; written by the server with single spaces.
-_MESSAGE = re.compile(rb"(?:MSG|H(MSG)) ([^ \r]+) (\d+) (?:([^ \r]*[^\d \r][^ \r]*) )?(?:(\d+) )?(\d+)\r\n")
+Taker = Callable[[bytes, bytes, Optional[bytes], bytes], None]
+"""Called with subject, reply subject, headers (None where there are none) and data."""
+
+Message = Tuple[Optional[bytes], bytes]
+"""Headers and data."""
+
+RunTaker = Callable[[bytes, List[Message]], None]
+"""Called with the subject and the messages in order."""
+
+# As the server writes them, with single spaces.
+_PLAIN = re.compile(rb"MSG ([^ \r]+) (\d+) (?:([^ \r]+) )?(\d+)\r\n")
+_HEADED = re.compile(rb"HMSG ([^ \r]+) (\d+) (?:([^ \r]+) )?(\d+) (\d+)\r\n")
+_SIZES = re.compile(rb"(\d+) (\d+)\r\n")
 
 
 def is_as_expected() -> bool:
@@ -31,11 +42,13 @@ def is_as_expected() -> bool:
 
 
 class BurstParser(Parser):  # type: ignore[misc]
-    """``takers``: by the number of the subscription, who gets its messages. Looked up anew for each one."""
+    """``takers``: by the number of the subscription, who gets its messages; ``run_takers``: who gets many in one call, where
+    they came with the same subject. Both are looked up anew each time."""
 
-    def __init__(self, client: Any, takers: Dict[int, Taker]) -> None:
+    def __init__(self, client: Any, takers: Mapping[int, Taker], run_takers: Mapping[int, RunTaker]) -> None:
         super().__init__(client)
         self._takers = takers
+        self._run_takers = run_takers
 
     async def parse(self, data: bytes = b"") -> None:
         """Take in what was read from the socket."""
@@ -53,20 +66,45 @@ class BurstParser(Parser):  # type: ignore[misc]
 
     def _take(self, data: bytes) -> int:
         """Hand out the whole messages at the start of ``data``, as far as they are ours; how many bytes that were."""
-        at, size, takers, read = 0, len(data), self._takers, _MESSAGE.match
+        at, size = 0, len(data)
         while True:
-            found = read(data, at)
+            headed = data.startswith(b"H", at)
+            found = (_HEADED if headed else _PLAIN).match(data, at)
             if found is None:
                 return at
-            headed, subject, sid, reply, head, total = found.groups()
-            taker = takers.get(int(sid))
+            sid = int(found[2])
+            taker = self._takers.get(sid)
             begin = found.end()
-            end = begin + int(total)
+            end = begin + int(found[5 if headed else 4])
             if taker is None or end + CRLF_SIZE > size:
                 return at
-            if headed:
-                body = begin + int(head)
-                taker(subject, reply or b"", data[begin:body], data[body:end])
-            else:
-                taker(subject, reply or b"", None, data[begin:end])
-            at = end + CRLF_SIZE
+            try:
+                # Those of a batch have all but the sizes in common, and come by the thousand.
+                common = data[at : found.start(4)]
+                if headed and not found[3] and sid in self._run_takers and data.startswith(common, end + CRLF_SIZE):
+                    messages, at = _run(data, at, common)
+                    self._run_takers[sid](found[1], messages)
+                    continue
+                at = end + CRLF_SIZE
+                body = begin + int(found[4]) if headed else begin
+                taker(found[1], found[3] or b"", data[begin:body] or None, data[body:end])
+            except Exception:  # it would end nats-py's reading for good, with the connection seeming alive
+                log.exception("a receiver failed")
+
+
+def _run(data: bytes, at: int, common: bytes) -> Tuple[List[Message], int]:
+    """The whole messages from ``at`` on whose first line begins with ``common``, and where they end."""
+    messages: List[Message] = []
+    skip, size, sizes = len(common), len(data), _SIZES.match
+    while data.startswith(common, at):
+        found = sizes(data, at + skip)
+        if found is None:
+            break
+        begin = found.end()
+        end = begin + int(found[2])
+        if end + CRLF_SIZE > size:
+            break
+        body = begin + int(found[1])
+        messages.append((data[begin:body], data[body:end]))
+        at = end + CRLF_SIZE
+    return messages, at

@@ -12,9 +12,10 @@ from basket.bus.wire import Headers
 
 _UTC = datetime.timezone.utc
 
-# What the server appends to a stored message on a direct get, always in this order (nats-server, ADR-31). The greedy start
-# finds the last such run: a writer may have stored headers of these names, and those stand before the server's own.
-_DIRECT = re.compile(rb"(?s).*\r\nNats-Subject: ([^\r]*)\r\nNats-Sequence: (\d+)\r\nNats-Time-Stamp: ([^\r]*)\r\n")
+# What the server appends to a stored message on a direct get, always in this order (nats-server, ADR-31). It is looked for
+# from the end: a writer may have stored headers of these names, and those stand before the server's own.
+_DIRECT_START = b"\r\nNats-Subject: "
+_DIRECT = re.compile(rb"\r\nNats-Subject: ([^\r]*)\r\nNats-Sequence: (\d+)\r\nNats-Time-Stamp: ([^\r]*)\r\n")
 
 _STAMP = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d+))?Z")
 
@@ -32,14 +33,16 @@ class Record(NamedTuple):
 def from_direct(headers: Headers, data: bytes) -> Optional[Record]:
     """The record in one message of a direct get; None where it is none."""
     if isinstance(headers, bytes):
-        found = _DIRECT.match(headers)
+        at = headers.rfind(_DIRECT_START)
+        found = _DIRECT.match(headers, at) if at >= 0 else None
         if found is not None:
             subject, revision, stamp = found.groups()
-            # A stored value has no headers of its own but a marker's, so most need no look for one.
-            deleted = headers[10:22] != b"Nats-Stream:" and _is_marker(headers)
+            # What makes it a marker stands before that run; most have nothing there that looks like it.
+            marked = headers.find(b"KV-", 0, at) >= 0 or headers.find(b"Nats-Marker", 0, at) >= 0
+            deleted = marked and _is_marker(headers)
             return Record(subject.decode("utf-8", "replace"), data, int(revision), stamp, deleted)
     name, sequence = header(headers, "Nats-Subject"), header(headers, "Nats-Sequence")
-    if name is None or sequence is None:
+    if name is None or sequence is None or not sequence.isdecimal():
         return None
     return Record(name, data, int(sequence), header(headers, "Nats-Time-Stamp"), _is_marker(headers))
 

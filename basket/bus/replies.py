@@ -10,7 +10,7 @@ import asyncio
 import json
 import threading
 import time
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from basket.bus.wire import Headers
 from basket.errors import BasketError
@@ -70,7 +70,7 @@ def header(headers: Headers, name: str) -> Optional[str]:
 class Waiter:
     """A thread's place to wait for one message. ``fill`` and ``fail`` on the loop's thread, ``wait`` on the caller's."""
 
-    __slots__ = ("_lock", "dropped", "error", "left", "reply", "sent", "subject", "token")
+    __slots__ = ("_lock", "asked_again", "dropped", "error", "left", "reply", "sent", "subject", "token")
 
     def __init__(self, subject: str) -> None:
         self.subject = subject
@@ -82,15 +82,31 @@ class Waiter:
         self.left = False
         """Whether the asker has gone, at the deadline or by Ctrl-C."""
         self.dropped = False
+        self.asked_again = False
+        """Whether the question went out more than once, so that further answers may come."""
         # A bare lock, taken now and released by the answer: the cheapest wait there is, and Ctrl-C interrupts it.
         self._lock = threading.Lock()
         self._lock.acquire()
+
+    @property
+    def heard(self) -> int:
+        """How many messages have come."""
+        return 0
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether asking again cannot spoil what has come."""
+        return True
 
     def fill(self, index: bytes, headers: Headers, data: bytes) -> bool:
         """Take a message; True when that was the last one awaited."""
         self.reply = Reply(headers, data)
         self._end()
         return True
+
+    def fill_run(self, index: bytes, messages: Sequence[Tuple[Headers, bytes]]) -> bool:
+        """The same for several messages in order."""
+        return any(self.fill(index, headers, data) for headers, data in messages)
 
     def fail(self, error: BasketError) -> None:
         self.error = error
@@ -113,18 +129,38 @@ class Waiter:
         return self._lock.acquire(timeout=max(0.001, min(deadline - time.monotonic(), threading.TIMEOUT_MAX)))
 
 
+Take = Callable[[Headers, bytes], Any]
+"""Called with headers and data of one message, on the thread that waits."""
+
+PART = 1000
+"""Messages of a batch after which the one who waits begins to take them in."""
+
+
 class BatchWaiter(Waiter):
-    """Waits for a series of messages that a status line ends. ``messages`` holds them, ``end`` the closing status."""
+    """Waits for a series of messages that a status line ends. ``taken`` holds what ``take`` made of each, on the waiting
+    thread and while the rest is still coming; ``end`` the closing status."""
 
-    __slots__ = ("end", "end_headers", "messages", "single")
+    __slots__ = ("_take", "_told", "end", "end_headers", "ended", "messages", "single", "taken")
 
-    def __init__(self, subject: str) -> None:
+    def __init__(self, subject: str, take: Take) -> None:
         super().__init__(subject)
+        self._take = take
+        self._told = 0
+        self.ended = False
+        self.taken: List[Any] = []
         self.messages: List[Tuple[Headers, bytes]] = []
         self.end = 0
         self.end_headers: Headers = None
         self.single = False
         """A server that knows no batches answered with one message, which nothing would ever follow."""
+
+    @property
+    def heard(self) -> int:
+        return len(self.messages)
+
+    @property
+    def repeatable(self) -> bool:
+        return not self.messages
 
     def fill(self, index: bytes, headers: Headers, data: bytes) -> bool:
         if not data:
@@ -141,6 +177,30 @@ class BatchWaiter(Waiter):
             return True
         return False
 
+    def fill_run(self, index: bytes, messages: Sequence[Tuple[Headers, bytes]]) -> bool:
+        if self.fill(index, *messages[0]):
+            return True
+        self.messages.extend(messages[1:-1])  # only the last can be the closing status
+        if len(messages) > 1 and self.fill(index, *messages[-1]):
+            return True
+        if len(self.messages) - self._told >= PART:
+            self._told = len(self.messages)
+            super()._end()  # wakes who waits, to take what is here
+        return False
+
+    def _end(self) -> None:
+        self.ended = True
+        super()._end()
+
+    def wait(self, deadline: float) -> bool:
+        while super().wait(deadline):
+            ended = self.ended  # before the look: what came before the end is here then
+            take = self._take
+            self.taken.extend([take(headers, data) for headers, data in self.messages[len(self.taken) :]])
+            if ended:
+                return True
+        return False
+
 
 class ManyWaiter(Waiter):
     """Waits for the answers to many requests, each known by its index. ``replies`` maps index to answer."""
@@ -154,8 +214,13 @@ class ManyWaiter(Waiter):
         self.replies: Dict[int, Reply] = {}
         self.errors: Dict[int, BasketError] = {}
 
+    @property
+    def heard(self) -> int:
+        return len(self.replies) + len(self.errors)
+
     def fill(self, index: bytes, headers: Headers, data: bytes) -> bool:
-        self.replies[int(index or 0)] = Reply(headers, data)
+        # The first answer counts: where a write was asked for twice, the second is refused because of the first.
+        self.replies.setdefault(int(index or 0), Reply(headers, data))
         return self._check()
 
     def fail_one(self, index: int, error: BasketError) -> bool:

@@ -24,6 +24,9 @@ class Settings:
     user: Optional[str] = None
     password: Optional[str] = field(default=None, repr=False)
     token: Optional[str] = field(default=None, repr=False)
+    password_file: Optional[str] = None
+    token_file: Optional[str] = None
+    """Where these came from, if from a file: what stands there by then counts for each new connection."""
     credentials: Optional[str] = None
     nkey_seed: Optional[str] = None
     tls_ca: Optional[str] = None
@@ -31,6 +34,10 @@ class Settings:
     tls_key: Optional[str] = None
     tls_first: bool = False
     ping_interval: float = 30.0
+
+    def secrets(self) -> Tuple[Optional[str], Optional[str]]:
+        """Password and token as they are now: somebody may have changed them where they are kept."""
+        return _in_file(self.password_file) or self.password, _in_file(self.token_file) or self.token
 
     def tls_context(self) -> Optional[ssl.SSLContext]:
         """A context that verifies the server, or None where TLS was not asked for. Reads the files named."""
@@ -48,3 +55,17 @@ class Settings:
             named = ", ".join(p for p in (self.tls_ca, self.tls_cert, self.tls_key) if p)
             raise ConfigError(f"tls: cannot load {named}: {error}") from error
         return context
+
+
+def _in_file(path: Optional[str]) -> Optional[str]:
+    """The one line in the file; None where there is no such thing at the moment, as while it is being replaced."""
+    if path is None:
+        return None
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            text = file.read(65536)
+    except (OSError, ValueError):
+        return None
+    text = text[:-1] if text.endswith("\n") else text
+    text = text[:-1] if text.endswith("\r") else text
+    return None if "\n" in text else text

@@ -11,10 +11,14 @@ import asyncio
 import inspect
 import logging
 import re
-from typing import Any, Callable, Coroutine, Dict, List, Mapping, Optional, Set, Tuple, Union
+from typing import Any, Callable, Coroutine, Dict, List, Mapping, Optional, Sequence, Set, Tuple, Union
 
 from nats.aio.client import Client
 from nats.aio.transport import TcpTransport
+from nats.protocol.parser import Parser
+
+from basket.bus import parsing
+from basket.errors import UnreachableError
 
 log = logging.getLogger("basket.bus")
 
@@ -23,6 +27,12 @@ Headers = Union[bytes, Mapping[str, str], None]
 
 Receiver = Callable[[bytes, bytes, Headers, bytes], None]
 """Called on the loop's thread with subject, reply subject, headers and data. Must not block."""
+
+Outgoing = Tuple[str, str, bytes, Optional[Dict[str, str]]]
+"""Subject, reply subject, data, headers."""
+
+RunReceiver = Callable[[bytes, Sequence[Tuple[Headers, bytes]]], None]
+"""The same for several messages that came with one subject, without a reply subject, in one go."""
 
 
 def _is_as_expected() -> bool:
@@ -46,10 +56,15 @@ class WireClient(Client):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__()
         self._receivers: Dict[int, Receiver] = {}
+        self._run_receivers: Dict[int, RunReceiver] = {}
         self._subscriptions: List[Tuple[Any, Receiver]] = []
         self._tasks: Set[asyncio.Task[Any]] = set()  # the loop itself holds tasks only weakly
         self._publishing: Set[asyncio.Task[Any]] = set()
         self._short_way = SHORT_WAY
+        if SHORT_WAY and parsing.is_as_expected() and isinstance(getattr(self, "_ps", None), Parser):
+            self._ps = parsing.BurstParser(self, self._receivers, self._run_receivers)
+        self.encrypted_only = ""
+        """The server's address where TLS was asked for: should it offer none, it is told nothing, least of all a password."""
         self.refused: Optional[Tuple[str, str]] = None
         """The last permission violation: ("publish" or "subscription", subject)."""
 
@@ -74,6 +89,13 @@ class WireClient(Client):  # type: ignore[misc]
         """Whether TLS is spoken on the connection."""
         writer = getattr(self._transport, "_io_writer", None)
         return writer is not None and writer.get_extra_info("ssl_object") is not None
+
+    def _connect_command(self) -> bytes:
+        # Called once it is settled whether TLS is spoken, right before the credentials go out.
+        if self.encrypted_only and not self.is_encrypted:
+            raise UnreachableError(f"{self.encrypted_only} does not speak TLS, though tls:// or a TLS setting asks for it")
+        command: bytes = super()._connect_command()
+        return command
 
     def use_inbox_prefix(self, prefix: str) -> None:
         """What ``new_inbox`` starts with from now on."""
@@ -108,8 +130,9 @@ class WireClient(Client):  # type: ignore[misc]
             if writer is not None:
                 writer.transport.abort()
 
-    async def receive(self, subject: str, receiver: Receiver, queue: str = "") -> Any:
-        """Subscribe; every message goes to ``receiver``. Gives nats-py's subscription, whose ``unsubscribe`` ends it."""
+    async def receive(self, subject: str, receiver: Receiver, queue: str = "", runs: Optional[RunReceiver] = None) -> Any:
+        """Subscribe; every message goes to ``receiver``, or to ``runs`` where several came in one go. Gives nats-py's
+        subscription, whose ``unsubscribe`` ends it."""
 
         async def public_way(message: Any) -> None:
             receiver(message.subject.encode(), message.reply.encode(), message.headers, message.data)
@@ -118,6 +141,8 @@ class WireClient(Client):  # type: ignore[misc]
         self._subscriptions.append((subscription, receiver))
         if self._short_way:
             self._receivers[subscription._id] = receiver
+            if runs is not None:
+                self._run_receivers[subscription._id] = runs
         return subscription
 
     async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: Optional[bytes]) -> None:
@@ -132,22 +157,27 @@ class WireClient(Client):  # type: ignore[misc]
 
     def _remove_sub(self, sid: int, max_msgs: int = 0) -> None:
         self._receivers.pop(sid, None)
+        self._run_receivers.pop(sid, None)
         super()._remove_sub(sid, max_msgs)
 
     def send(self, subject: str, reply: str, data: bytes, headers: Optional[Dict[str, str]] = None) -> None:
         """Write one message out at once. The subject and the headers are ours and known to be well formed."""
-        transport = self._transport
-        to = f"{subject} {reply}" if reply else subject
-        if self._short_way and type(transport) is TcpTransport and self.is_connected and not self._pending:
-            if headers:
-                lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-                head = b"NATS/1.0\r\n" + lines.encode() + b"\r\n"
-                first = f"HPUB {to} {len(head)} {len(head) + len(data)}\r\n".encode()
-                transport.write(b"".join((first, head, data, b"\r\n")))
-            else:
-                transport.write(b"".join((f"PUB {to} {len(data)}\r\n".encode(), data, b"\r\n")))
-            return
-        self._publishing.add(self.loop_task(self.publish(subject, data, reply=reply, headers=headers)))
+        if self._writes_directly:
+            self._transport.write(_frame(subject, reply, data, headers))
+        else:
+            self._publishing.add(self.loop_task(self.publish(subject, data, reply=reply, headers=headers)))
+
+    def send_all(self, messages: Sequence[Outgoing]) -> None:
+        """The same for several, in one write: the server, too, takes them in one go, for a fraction of its effort."""
+        if self._writes_directly:
+            self._transport.write(b"".join([_frame(*message) for message in messages]))
+        else:
+            for message in messages:
+                self.send(*message)
+
+    @property
+    def _writes_directly(self) -> bool:
+        return self._short_way and type(self._transport) is TcpTransport and self.is_connected and not self._pending
 
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
@@ -170,3 +200,13 @@ class WireClient(Client):  # type: ignore[misc]
             await asyncio.wait(list(self._publishing))
         if self._transport is not None:
             await self._transport.drain()
+
+
+def _frame(subject: str, reply: str, data: bytes, headers: Optional[Dict[str, str]]) -> bytes:
+    """One message as it goes over the wire."""
+    to = f"{subject} {reply}" if reply else subject
+    if not headers:
+        return b"".join((f"PUB {to} {len(data)}\r\n".encode(), data, b"\r\n"))
+    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+    head = f"NATS/1.0\r\n{lines}\r\n".encode()
+    return b"".join((f"HPUB {to} {len(head)} {len(head) + len(data)}\r\n".encode(), head, data, b"\r\n"))

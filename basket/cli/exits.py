@@ -3,8 +3,9 @@
 ====  =========================================================================================
 0     at least one value
 1     reached, but nothing there (or the function that was run failed)
-2     wrong usage, configuration, target or value
+2     wrong usage, configuration, target, template or value
 3     NATS unreachable, timed out, refused; or the outcome of a write is unknown
+4     the check or reload command of a template failed
 70    a bug of ours: please report it
 74    standard output cannot be written
 130   Ctrl-C
@@ -25,6 +26,7 @@ OK = 0
 NOTHING = 1
 USAGE = 2
 SERVER = 3
+COMMAND = 4
 BUG = 70
 OUTPUT = 74
 INTERRUPTED = 130
@@ -34,6 +36,9 @@ CODES: Tuple[Tuple[Type[BaseException], int], ...] = (
     (errors.MissingError, NOTHING),
     (errors.FunctionError, NOTHING),
     (errors.DecodeError, NOTHING),
+    (errors.TooFewError, NOTHING),
+    (errors.RefusedValuesError, NOTHING),
+    (errors.CommandFailedError, COMMAND),
     (errors.ServerError, SERVER),
     (errors.OutcomeUnknownError, SERVER),
     (errors.ClosedError, SERVER),

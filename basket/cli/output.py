@@ -36,6 +36,20 @@ def lines(texts: Iterable[str]) -> None:
         raise OutputError(f"cannot write the output: {error.strerror}") from error
 
 
+def data(content: bytes) -> None:
+    """Bytes as they are on standard output."""
+    if sys.stdout is None:
+        return
+    flush()
+    try:
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(f"cannot write the output: {error.strerror}") from error
+
+
 def flush() -> None:
     """Write out what is buffered, so that an error shows here and not at the interpreter's exit."""
     if sys.stdout is None:

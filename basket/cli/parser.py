@@ -17,8 +17,8 @@ examples:
   zester-basket watch role:webserver network.ip_addrs and every change of them, as it happens
   zester-basket publish custom.app_version 2.1.0      share a value of this peel
 
-exit status: 0 at least one value; 1 reached, but nothing there; 2 wrong usage, configuration or target;
-3 NATS unreachable, timed out, or refused; 130 Ctrl-C
+exit status: 0 at least one value; 1 reached, but nothing there; 2 wrong usage, configuration, target or template;
+3 NATS unreachable, timed out, or refused; 4 a check or reload command failed; 130 Ctrl-C
 """
 
 
@@ -53,7 +53,8 @@ def _shared(*, first: bool) -> _Parser:
         # Two names, since an "append" after the command would start a new list and lose the one before it.
         dest="servers_before" if first else "servers_after",
         default=[] if first else argparse.SUPPRESS,
-        help="NATS server, instead of [nats] url; may be given again, or hold several with commas",
+        help="NATS server, instead of [nats] url; may be given again, or hold several with commas. Every user of this host "
+        "sees a password in it (ps): better keep that in the configuration",
     )
     group.add_argument(
         "--timeout", metavar="TIME", type=duration, default=absent, help="how long to wait for an answer: 500ms, 5s, 1m30s"
@@ -105,7 +106,20 @@ class Commands:
 
 def build() -> argparse.ArgumentParser:
     """The whole parser. It imports the command modules, which import nothing heavy."""
-    from basket.cli import agent, asking, demo, functions, server, watching, writing
+    from basket.cli import (
+        agent,
+        asking,
+        check,
+        completion,
+        demo,
+        functions,
+        importing,
+        permissions,
+        render,
+        server,
+        watching,
+        writing,
+    )
 
     parser = _Parser(
         prog=PROGRAM,
@@ -117,6 +131,6 @@ def build() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     commands = Commands(parser)
-    for module in (asking, watching, writing, agent, functions, server, demo):
+    for module in (asking, watching, writing, agent, render, check, functions, importing, permissions, server, completion, demo):
         module.add(commands)
     return parser

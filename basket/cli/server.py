@@ -26,7 +26,11 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=_port, default=4222, help="0 for a free one (default: %(default)s)")
-    parser.add_argument("--store", metavar="DIR", help=f"where the data is kept (default: {default_store().replace('%', '%%')})")
+    parser.add_argument(
+        "--store",
+        metavar="DIR",
+        help="where the data is kept (default: zester-basket/nats below $XDG_DATA_HOME or ~/.local/share)",
+    )
 
 
 def _port(text: str) -> int:

@@ -41,7 +41,7 @@ KEYS: Dict[str, Tuple[str, ...]] = {
     "[nats.tls]": ("ca", "cert", "key", "first"),
     "[basket]": ("scope", "interval", "timeout", "replicas", "functions", "expect"),
     "[facts]": ("publish", "interval", "custom"),
-    "[agent]": ("resolver", "heartbeat"),
+    "[agent]": ("resolver", "heartbeat", "listen", "listen_anywhere"),
     "[[template]]": TEMPLATE_KEYS,
 }
 """Every table whose keys are fixed, with these keys."""
@@ -234,7 +234,9 @@ def _stand_ins(template: str) -> Dict[str, Any]:
 
 
 def _expect(table: Table) -> Mapping[str, Any]:
-    """Dotted names without quotes are tables to TOML, here as in [basket.functions]; what a word means is not known here."""
+    """Dotted names without quotes are tables to TOML, here as in [basket.functions]."""
+    from basket.expect import compiled
+
     found: Dict[str, Any] = {}
     stack: List[Tuple[Tuple[str, ...], Any]] = [((key,), value) for key, value in table.mapping("expect").items()]
     while stack:
@@ -243,9 +245,12 @@ def _expect(table: Table) -> Mapping[str, Any]:
             stack.extend((path + (key,), deeper) for key, deeper in value.items())
             continue
         listed = value if isinstance(value, list) else [value]
-        if not listed or not all(isinstance(item, str) and item for item in listed):
-            problem = f'expected what a value must look like, such as "ip", not {kind(value)}'
-            raise table.document.problem(table.path + ("expect",) + path, problem)
+        try:
+            if not listed or not all(isinstance(item, str) for item in listed):
+                raise ValueError(f'expected what a value must look like, such as "ip", not {kind(value)}')
+            compiled(value)
+        except ValueError as error:
+            raise table.document.problem(table.path + ("expect",) + path, str(error)) from None
         found[".".join(path)] = value
     return dict(sorted(found.items()))
 
@@ -258,4 +263,31 @@ def _agent(table: Table, defaults: AgentSection) -> AgentSection:
         )
     if 0.0 < heartbeat < SHORTEST:
         raise table.error("heartbeat", f"must be 0, which turns it off, or at least {SHORTEST:g}s")
-    return AgentSection(resolver=table.flag("resolver", defaults.resolver), heartbeat=heartbeat)
+    anywhere = table.flag("listen_anywhere", defaults.listen_anywhere)
+    return AgentSection(
+        resolver=table.flag("resolver", defaults.resolver),
+        heartbeat=heartbeat,
+        listen=_listen(table, anywhere=anywhere),
+        listen_anywhere=anywhere,
+    )
+
+
+def _listen(table: Table, *, anywhere: bool) -> Optional[Tuple[str, int]]:
+    text = table.text("listen", '"127.0.0.1:9434"')
+    if text is None:
+        return None
+    host, _, port = text.rpartition(":")
+    bracketed = host.startswith("[") and host.endswith("]")
+    host = host[1:-1] if bracketed else host
+    import ipaddress
+
+    try:
+        address = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
+        if not port.isdigit() or int(port) > 65535 or (address.version == 6) != bracketed:
+            raise ValueError
+    except ValueError:
+        raise table.error("listen", f'{text!r} is no address with a port, such as "127.0.0.1:9434" or "[::1]:9434"') from None
+    if not (address.is_loopback or anywhere):
+        problem = f"{host} can be reached from other machines, and whoever asks is answered"
+        raise table.error("listen", f"{problem}: take 127.0.0.1, or say listen_anywhere = true")
+    return str(address), int(port)

@@ -6,6 +6,7 @@ import os
 import re
 from typing import Mapping, Optional, Tuple
 
+from basket import exposure
 from basket.config.building import build
 from basket.config.reading import Document
 from basket.config.sections import Config
@@ -72,7 +73,9 @@ def _load(path: str, origin: str, environ: Mapping[str, str]) -> Config:
     if "\0" in path:
         raise ConfigError(f"the path of the configuration file holds a NUL byte{origin}")
     path = os.path.abspath(path)  # it is read again later, when the working directory may be another
-    return parse(_read(path, origin), file=path, environ=environ)
+    config = parse(_read(path, origin), file=path, environ=environ)
+    exposure.configured(config)
+    return config
 
 
 def _read(path: str, origin: str) -> str:

@@ -93,21 +93,31 @@ class FactsSection:
 
 @dataclass(frozen=True)
 class AgentSection:
-    """``resolver``: answer target resolution requests of others. ``heartbeat`` in seconds, 0 is off."""
+    """``resolver``: answer target resolution requests of others. ``heartbeat`` in seconds, 0 is off. ``listen``: host and port
+    for health and metrics over HTTP, None for nowhere; on other addresses than loopback only with ``listen_anywhere``."""
 
     resolver: bool = False
     heartbeat: float = 10.0
+    listen: Optional[Tuple[str, int]] = None
+    listen_anywhere: bool = False
 
 
 @dataclass(frozen=True)
 class TemplateSection:
-    """One file to keep current. ``wait``: quiet time, and the most to wait for it, in seconds. Commands are argv lists."""
+    """One file to keep current. ``wait``: quiet time, and the most to wait for it, in seconds. Commands are argv lists, each
+    given up after ``timeout`` seconds. ``mode``, ``owner`` and ``group``: None for those of the old file. ``backup``: keep
+    the version before the last."""
 
     source: str
     destination: str
     check: Tuple[str, ...] = ()
     reload: Tuple[str, ...] = ()
     wait: Tuple[float, float] = (1.0, 10.0)
+    timeout: float = 30.0
+    mode: Optional[int] = None
+    owner: Optional[str] = None
+    group: Optional[str] = None
+    backup: bool = False
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Collection, Dict, Mapping, Tuple
+import re
+from typing import Collection, Dict, Mapping, Optional, Tuple
 
-from basket.config.reading import Table, seconds_between
+from basket.config.reading import Table, kind, seconds_between
 from basket.config.sections import TemplateSection
 
-TEMPLATE_KEYS = ("source", "destination", "check", "reload", "wait")
+TEMPLATE_KEYS = ("source", "destination", "check", "reload", "wait", "timeout", "mode", "owner", "group", "backup")
+
+_MODE = re.compile(r"0?[0-7]{3,4}\Z")
 
 
 def read_templates(root: Table, elsewhere: Mapping[str, Collection[str]]) -> Tuple[TemplateSection, ...]:
@@ -37,7 +40,31 @@ def _template(table: Table) -> TemplateSection:
         check=table.strings("check", '["haproxy", "-c", "-f", "{path}"]'),
         reload=table.strings("reload", '["systemctl", "reload", "haproxy"]'),
         wait=_wait(table),
+        timeout=table.seconds("timeout", TemplateSection.timeout, 0.1, 3600.0),
+        mode=_mode(table),
+        owner=table.text("owner", '"root"'),
+        group=table.text("group", '"haproxy"'),
+        backup=table.flag("backup", TemplateSection.backup),
     )
+
+
+def file_mode(text: str) -> int:
+    """The permissions in ``text``, octal as chmod takes them. ValueError in words to show."""
+    if not _MODE.match(text):
+        raise ValueError(f'expected permissions as chmod takes them, such as "0640", not {text!r}')
+    return int(text, 8)
+
+
+def _mode(table: Table) -> Optional[int]:
+    value = table.values.get("mode")
+    if value is None:
+        return None
+    if not isinstance(value, str):  # 640 would be read as decimal
+        raise table.error("mode", f'expected permissions as a string, such as "0640", not {kind(value)}')
+    try:
+        return file_mode(value)
+    except ValueError as error:
+        raise table.error("mode", str(error)) from None
 
 
 def _wait(table: Table) -> Tuple[float, float]:

@@ -24,7 +24,7 @@ def output_of(command: Union[str, Sequence[str]], *, timeout: float) -> str:
     try:
         outcome = execute(command, timeout=timeout)
     except OSError as error:
-        raise CommandError(_not_started(command, error)) from None
+        raise CommandError(not_started(command, error)) from None
     problem = explain(outcome, timeout)
     if problem:
         raise CommandError(problem)
@@ -62,7 +62,8 @@ def _signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-def _not_started(command: Union[str, Sequence[str]], error: OSError) -> str:
+def not_started(command: Union[str, Sequence[str]], error: OSError) -> str:
+    """Why this command could not be started."""
     program = "/bin/sh" if isinstance(command, str) else command[0]
     found = program if "/" in program else shutil.which(program)
     shown = harmless(program, 200)

@@ -26,7 +26,7 @@ def refused(text: str, environ: Any = None) -> str:
         ('[nats]\nnkey-seed = "x"', "f:2: [nats] nkey-seed: unknown key; nearest known name 'nkey_seed'"),
         ('[nats]\ntls = { cer = "x" }', "f:2: [nats.tls] cer: unknown key; nearest known name 'cert'"),
         ("[nats]\nreplicas = 3", "f:2: [nats] replicas: unknown key; it belongs in [basket]"),
-        ("[agent]\nxyzzy = 1", "f:2: [agent] xyzzy: unknown key; known here: heartbeat, resolver"),
+        ("[agent]\nxyzzy = 1", "f:2: [agent] xyzzy: unknown key; known here: heartbeat, listen, listen_anywhere, resolver"),
         (
             '[[template]]\nsource = "/a"\ndest = "/b"',
             "f:3: [[template]] number 1 dest: unknown key; nearest known name 'destination'",
@@ -62,6 +62,11 @@ def refused(text: str, environ: Any = None) -> str:
         ('[facts]\ninterval = "0s"', "f:2: [facts] interval: 0s is too short"),
         ("[nats]\ntimeout = 0", "f:2: [nats] timeout: 0s is too short"),
         ('[agent]\nheartbeat = "1m"', "f:2: [agent] heartbeat: 60s is too long: heartbeats expire after 30s"),
+        ('[agent]\nlisten = "0.0.0.0:9434"', "f:2: [agent] listen: 0.0.0.0 can be reached from other machines"),
+        ('[agent]\nlisten = "nats-1:9434"', "f:2: [agent] listen: 'nats-1:9434' is no address with a port"),
+        ('[agent]\nlisten = "127.0.0.1"', "f:2: [agent] listen: '127.0.0.1' is no address with a port"),
+        ('[agent]\nlisten = "::1:9434"', "f:2: [agent] listen: '::1:9434' is no address with a port"),
+        ('[agent]\nlisten = 9434', "f:2: [agent] listen: expected a string"),
         ('[agent]\nheartbeat = "1ms"', "f:2: [agent] heartbeat: must be 0, which turns it off"),
         # ranges and forms
         ("[basket]\nreplicas = 0", "f:2: [basket] replicas: 0 is not a whole number from 1 to 5"),

@@ -1,0 +1,92 @@
+"""``check``: what is wrong with this host's setup, and what to do. What is looked at is in ``basket.checking``."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import signal
+from typing import TYPE_CHECKING, Any, Dict, Iterable, List
+
+from basket.cli import exits, jsonform, output
+from basket.visible import visible
+
+if TYPE_CHECKING:
+    from basket.checking import Result
+    from basket.cli.parser import Commands
+
+NOTES = """\
+Exit status: 0 all is well, warnings allowed; 1 a function failed; 2 the configuration is wrong; 3 the server cannot be
+reached, or does not allow what a peel does."""
+
+
+def add(commands: Commands) -> None:
+    parser = commands.add(
+        "check",
+        _run,
+        summary="say what is wrong with configuration, server, grants and functions, and what to do",
+        examples=[
+            "zester-basket check",
+            "zester-basket check --no-functions --format json",
+            "zester-basket --config /etc/zester/new.toml check",
+        ],
+        notes="Run it as the agent's user. It publishes check.probe for a moment, and makes buckets that are missing.\n\n"
+        + NOTES,
+    )
+    parser.add_argument("--no-functions", action="store_true", help="do not run the configured functions")
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="default: %(default)s")
+
+
+def _run(args: argparse.Namespace) -> int:
+    from basket import checking
+    from basket.cli import session
+
+    session.log(args)
+    if args.config == "":
+        raise exits.UsageError("--config needs the path of a file")
+    # A function's command runs in a session of its own: a SIGTERM for us has to end it too.
+    before = signal.signal(signal.SIGTERM, _leave)
+    results: List[Result] = []
+    try:
+        for result in checking.run(
+            args.config, servers=session.servers(args), timeout=args.timeout, functions=not args.no_functions
+        ):
+            results.append(result)
+            if args.format == "text":
+                output.lines(lines(result))
+                output.flush()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    if args.format == "json":
+        output.lines(["[", *_separated([jsonform.dumps(record(result)) for result in results]), "]"])
+    return status(results)
+
+
+def _leave(number: int, frame: Any) -> None:
+    raise SystemExit(128 + number)
+
+
+def lines(result: Result) -> List[str]:
+    """How it is, and below it what to do."""
+    shown = [f"{result.state:<8} {result.check}: {visible(result.what)}"]
+    return [*shown, f"         -> {visible(result.advice)}"] if result.advice else shown
+
+
+def record(result: Result) -> Dict[str, str]:
+    """The same as plain JSON types."""
+    made = dataclasses.asdict(result)
+    return {**made, "area": result.area.value, "state": result.state.lower()}
+
+
+def _separated(texts: List[str]) -> List[str]:
+    return [f"  {text}," for text in texts[:-1]] + [f"  {text}" for text in texts[-1:]]
+
+
+def status(results: Iterable[Result]) -> int:
+    """The exit status: of all that failed, what has to be mended first."""
+    from basket.checking import FAILED, Area
+
+    failed = {result.area for result in results if result.state == FAILED}
+    for area, code in ((Area.CONFIGURATION, exits.USAGE), (Area.SERVER, exits.SERVER), (Area.FUNCTION, exits.NOTHING)):
+        if area in failed:
+            return code
+    return exits.OK

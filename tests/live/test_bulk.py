@@ -1,0 +1,163 @@
+"""Many values at once: complete, none twice, none that is not meant, and nothing left behind on the server."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+
+import pytest
+
+from basket.bus import bulk
+from basket.codec import decode, encode
+
+
+def _soon(seconds=20.0):
+    return time.monotonic() + seconds
+
+
+def _consumers(raw, server, stream="KV_basket"):
+    async def ask(nc):
+        reply = await nc.request(f"$JS.API.CONSUMER.NAMES.{stream}", b"", timeout=5)
+        return json.loads(reply.data).get("consumers") or []
+
+    return raw(server, ask)
+
+
+@pytest.fixture
+def many(shared_server, basket_for, unique):
+    """A Basket, and 2,500 peels with one small value of this test's own function."""
+    b = basket_for(shared_server, unique)
+    values = {f"{unique}-{n:05}.{unique}": encode(n) for n in range(2500)}
+    assert b._basket.put_many(values, deadline=_soon())[1] == {}
+    return b
+
+
+def _numbers(entries):
+    return [entry.value for entry in entries]
+
+
+def test_thousands_in_small_pages_are_complete_and_sorted(many, unique, monkeypatch):
+    asked = []
+    ask = bulk._ask
+    monkeypatch.setattr(bulk, "PAGE_BYTES", 5_000)
+    monkeypatch.setattr(bulk, "_ask", lambda *arguments: asked.append(1) or ask(*arguments))
+    assert _numbers(many.get(f"{unique}-*", unique)) == list(range(2500))
+    assert len(asked) > 10
+
+
+def test_ten_thousand_in_pages(server, basket_for, monkeypatch):
+    b = basket_for(server)
+    values = {f"p{n:05}.x": encode({"n": n, "pad": "y" * 50}) for n in range(10_000)}
+    stored, failed = b._basket.put_many(values, deadline=_soon())
+    assert (len(stored), failed) == (10_000, {})
+    monkeypatch.setattr(bulk, "PAGE_BYTES", 200_000)
+    entries = b.get("*", "x", timeout=20)
+    assert [entry.value["n"] for entry in entries] == list(range(10_000))
+    assert len(b.peels()) == 10_000
+
+
+def test_more_exact_ids_than_one_request_takes(many, unique):
+    for count in (1000, 1001, 2100):
+        target = "L@" + ",".join(f"{unique}-{n:05}" for n in range(count))
+        assert _numbers(many.get(target, unique)) == list(range(count))
+    keys = [f"{unique}-{n:05}.{unique}" for n in range(2500)] + ["nobody.x"] * 3
+    assert len(bulk.read_keys(many._basket, keys, deadline=_soon())) == 2500
+
+
+def test_more_exact_ids_on_an_old_server(many, unique):
+    many._link.server_version = (2, 10, 26)
+    target = "L@" + ",".join(f"{unique}-{n:05}" for n in range(1100))
+    assert _numbers(many.get(target, unique)) == list(range(1100))
+    assert _numbers(many.get(f"{unique}-*", unique)) == list(range(2500))
+
+
+def test_no_consumer_is_left_behind(many, shared_server, raw, unique, until):
+    many._link.server_version = (2, 10, 26)
+    assert len(many.get(f"{unique}-*", unique)) == 2500
+    assert len(many.peels(f"{unique}-*")) == 2500
+    until(lambda: _consumers(raw, shared_server) == [])
+    until(lambda: _consumers(raw, shared_server, "KV_facts") == [])
+    assert many._link._losses == {}
+    assert many._link._waiters == {}
+
+
+def test_no_subscription_is_left_behind(many, unique, until):
+    before = len(many._link.client._subs)
+    for _ in range(5):
+        many.peels(f"{unique}-0000*")
+    until(lambda: len(many._link.client._subs) == before)
+
+
+def test_a_pattern_matches_whole_parts(shared_server, basket_for, unique):
+    b = basket_for(shared_server, unique)
+    b.publish_many({f"{unique}": 1, f"{unique}.more": 2, f"x{unique}": 3})
+    assert [e.function for e in b.get("*", unique)] == [unique]
+    records = bulk.read(b._basket, [f"*.{unique}", f"{unique}.>"], deadline=_soon())
+    assert sorted(decode(record.data) for record in records) == [1, 2, 3]  # overlapping patterns give each once
+
+
+def test_history_gives_the_last_value_only(shared_server, basket_for, unique):
+    b = basket_for(shared_server, unique)
+    for round_ in range(8):
+        b.publish_facts({"round": round_, "tag": unique})
+    assert b.facts(unique)["round"] == 7
+    records = {r.subject: decode(r.data) for r in bulk.read(b._facts, [unique], deadline=_soon())}
+    assert [document["round"] for document in records.values()] == [7]
+
+
+def test_reading_while_others_write_gives_each_key_once(many, unique):
+    stop = threading.Event()
+    errors = []
+
+    def write():
+        try:
+            while not stop.is_set():
+                many._basket.put_many({f"{unique}-{n:05}.{unique}": encode(n) for n in range(0, 2500, 25)}, deadline=_soon())
+        except Exception as error:
+            errors.append(error)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for version in ((2, 10, 26), (2, 15, 0)):
+            many._link.server_version = version
+            for _ in range(5):
+                assert _numbers(many.get(f"{unique}-*", unique)) == list(range(2500))
+    finally:
+        stop.set()
+        writer.join(20)
+    assert errors == []
+
+
+def test_what_is_removed_while_it_is_being_delivered_is_not_waited_for(many, shared_server, raw, unique, monkeypatch):
+    """Purged, or run out of its time: the consumer's count of what is to come shrinks, and nothing follows."""
+    link = many._link
+    held = threading.Event()
+    send = link.send
+
+    def held_back(subject, data, headers=None):
+        if held.is_set() or not subject.startswith("$JS.FC."):
+            send(subject, data, headers)
+            return
+        held.set()  # the server waits for this answer before it delivers more
+
+        async def purge(nc):
+            body = json.dumps({"filter": f"$KV.basket.*.{unique}"}).encode()
+            await nc.request("$JS.API.STREAM.PURGE.KV_basket", body, timeout=5)
+
+        def then():
+            raw(shared_server, purge)
+            send(subject, data, headers)
+
+        threading.Thread(target=then).start()
+
+    monkeypatch.setattr(link, "send", held_back)
+    pad = b"\xc5\x10\x00" + b"y" * 4096
+    many._basket.put_many({f"{unique}-{n:05}.{unique}": pad for n in range(2500)}, deadline=_soon())
+    link.server_version = (2, 10, 26)
+    begun = time.monotonic()
+    found = many.get(f"{unique}-*", unique, timeout=15)
+    assert held.is_set(), "the server never asked whether we keep up: this test proves nothing"
+    assert time.monotonic() - begun < 10
+    assert len(found) < 2500

@@ -1,0 +1,121 @@
+"""The loop's thread: shared, named, gone with its last user, and never waiting for itself."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import warnings
+
+import pytest
+
+from basket.bus import loop as loops
+from basket.errors import BasketTimeoutError, ClosedError, WrongThreadError
+
+
+@pytest.fixture
+def thread():
+    thread = loops.acquire()
+    yield thread
+    loops.release(thread)
+
+
+def _named():
+    return [t for t in threading.enumerate() if t.name == "basket-loop"]
+
+
+async def _answer(value):
+    return value
+
+
+async def _for_ever(cancelled):
+    try:
+        await asyncio.Event().wait()
+    finally:
+        cancelled.set()
+
+
+def test_one_thread_for_all_and_none_after_the_last():
+    assert _named() == []
+    first, second = loops.acquire(), loops.acquire()
+    assert first is second
+    assert len(_named()) == 1
+    loops.release(first)
+    assert first.run(_answer(5), 5) == 5
+    loops.release(second)
+    assert _named() == []
+    again = loops.acquire()
+    assert again.run(_answer(6), 5) == 6
+    loops.release(again)
+    assert _named() == []
+
+
+def test_a_timeout_cancels_the_work(thread):
+    cancelled = threading.Event()
+    with pytest.raises(BasketTimeoutError):
+        thread.run(_for_ever(cancelled), 0.02)
+    assert cancelled.wait(5)
+
+
+def test_errors_of_the_work_come_back(thread):
+    async def fails():
+        raise asyncio.TimeoutError("its own")
+
+    with pytest.raises(asyncio.TimeoutError, match="its own"):
+        thread.run(fails(), 5)
+
+
+def test_a_call_from_the_loops_own_thread_raises_and_leaves_no_warning(thread):
+    caught = []
+
+    def on_the_loop():
+        with warnings.catch_warnings(record=True) as seen:
+            warnings.simplefilter("always")
+            try:
+                thread.run(_answer(1), 1)
+            except BaseException as error:
+                caught.append(error)
+            import gc
+
+            gc.collect()
+        caught.append(list(seen))
+        done.set()
+
+    done = threading.Event()
+    thread.call(on_the_loop)
+    assert done.wait(5)
+    assert isinstance(caught[0], WrongThreadError)
+    assert caught[1] == []
+
+
+def test_work_that_the_end_of_the_loop_cuts_short_says_closed():
+    thread = loops.acquire()
+    begun, raised = threading.Event(), []
+
+    async def work():
+        begun.set()
+        await asyncio.Event().wait()
+
+    def wait():
+        try:
+            thread.run(work(), 30)
+        except BaseException as error:
+            raised.append(error)
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    assert begun.wait(5)
+    loops.release(thread)
+    waiting.join(5)
+    assert not waiting.is_alive()
+    assert isinstance(raised[0], ClosedError)
+
+
+def test_a_call_after_the_end_is_refused_without_a_warning():
+    thread = loops.acquire()
+    loops.release(thread)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(RuntimeError):
+            thread.run(_answer(1), 1)
+    with pytest.raises(RuntimeError):
+        thread.call(print)
