@@ -30,7 +30,7 @@ BasketError
 
 from __future__ import annotations
 
-from typing import Any, Dict, Mapping, Optional, Tuple, Type
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Type
 
 
 class BasketError(Exception):
@@ -110,11 +110,24 @@ class FunctionError(BasketError):
         self.reason = reason
 
 
+_FEW = 5
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:_FEW]) + (f" and {len(names) - _FEW} more" if len(names) > _FEW else "")
+
+
 class PublishError(BasketError):
     """Some of ``publish_many`` failed. ``failed``: function -> error; ``published``: function -> revision."""
 
     def __init__(self, failed: Mapping[str, BasketError], published: Mapping[str, int]) -> None:
-        named = "; ".join(f"{name}: {error}" for name, error in failed.items())
+        reasons: Dict[str, List[str]] = {}
+        for name, error in failed.items():
+            reasons.setdefault(str(error), []).append(name)
+        # One reason is often that of all of them, and there may be thousands.
+        told = [f"{_few(names)}: {reason}" for reason, names in list(reasons.items())[:_FEW]]
+        told += [f"and {len(reasons) - _FEW} more reasons"] if len(reasons) > _FEW else []
+        named = "; ".join(told)
         total = len(failed) + len(published)
         super().__init__(f"{len(failed)} of {total} values were not published: {named}")
         self.failed = dict(failed)

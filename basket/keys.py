@@ -54,6 +54,11 @@ def check_peel_id(peel_id: str) -> str:
     return plain
 
 
+def is_peel_id(text: str) -> bool:
+    """Whether ``text``, as it stands in a key, can be a peel's id."""
+    return len(text) <= PEEL_ID_MAX and _PEEL_ID.match(text) is not None
+
+
 def check_function(name: str) -> str:
     """The function name itself if it may stand in a key; otherwise InvalidKeyError."""
     if not isinstance(name, str):

@@ -9,7 +9,7 @@ from basket.bus.bucket import Bucket
 from basket.bus.record import Record
 from basket.codec import decode
 from basket.errors import DecodeError
-from basket.keys import join_key, split_key
+from basket.keys import is_peel_id, join_key, split_key
 from basket.resolve import Resolver
 from basket.target import Target, exact_ids, matcher, matches_factless, needs_facts
 
@@ -77,11 +77,13 @@ class Selector:
     def known(self, with_facts: Optional[Set[str]] = None, *, deadline: float) -> Set[str]:
         """Every peel that has facts or publishes something now; keys that were deleted do not count."""
         if with_facts is None:
-            with_facts = set(bulk.live_keys(self._facts, ["*"], deadline=deadline))
-        named = {split_key(key)[0] for key in self._values.subjects(">", deadline=deadline)}
-        unsure = sorted(named - with_facts)  # all of their keys may be markers of deletion
-        patterns = [f"{peel_id}.>" for peel_id in unsure] if len(unsure) <= FETCH_BY_NAME else [">"]
-        live = bulk.live_keys(self._values, patterns, deadline=deadline)
+            with_facts = set(bulk.live_keys(self._facts, ["*"], self._facts.subjects("*", deadline=deadline), deadline=deadline))
+        keys = self._values.subjects(">", deadline=deadline)
+        # All of their keys may be markers of deletion. What no peel can be called is somebody else's, and no pattern either.
+        unsure = {peel_id for peel_id in {split_key(key)[0] for key in keys} - with_facts if is_peel_id(peel_id)}
+        patterns = [f"{peel_id}.>" for peel_id in sorted(unsure)] if len(unsure) <= FETCH_BY_NAME else [">"]
+        theirs = [key for key in keys if split_key(key)[0] in unsure and split_key(key)[1]]
+        live = [key for key in bulk.live_keys(self._values, patterns, theirs, deadline=deadline) if split_key(key)[0] in unsure]
         return with_facts | {split_key(key)[0] for key in live}
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, NamedTuple, Optional
 
-from basket.errors import BucketMissingError
+from basket.errors import BucketMissingError, PermissionDeniedError
 
 if TYPE_CHECKING:
     from basket.bus.bucket import Bucket
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 
 class Held(NamedTuple):
-    """Of one bucket: ``created`` as the server says it (None where there is no bucket), and how many ``messages``."""
+    """Of one bucket: ``created`` as the server says it (None where there is no bucket, or it may not be looked at), and how
+    many ``messages`` (one where it may not be looked at)."""
 
     created: Optional[str]
     messages: int
@@ -38,5 +39,7 @@ def _held(bucket: Bucket, deadline: float) -> Held:
         info = bucket.info(deadline=deadline)
     except BucketMissingError:
         return Held(None, 0)
+    except PermissionDeniedError:
+        return Held(None, 1)  # it is there, and what it holds is none of our business
     state = info.get("state") or {}
     return Held(str(info.get("created")), int(state.get("messages") or 0))

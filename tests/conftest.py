@@ -17,10 +17,14 @@ import pytest
 from basket.embedded import EmbeddedServer
 
 
+BINARY = os.environ.get("NATS_SERVER") or None
+"""Another nats-server than the one installed, to run everything against."""
+
+
 @pytest.fixture(scope="session")
 def shared_server(tmp_path_factory):
     """One server for all tests that do not break it; each of them uses names of its own (``unique``)."""
-    server = EmbeddedServer(str(tmp_path_factory.mktemp("nats"))).start()
+    server = EmbeddedServer(str(tmp_path_factory.mktemp("nats")), binary=BINARY).start()
     yield server
     server.stop()
 
@@ -28,7 +32,7 @@ def shared_server(tmp_path_factory):
 @pytest.fixture
 def server(tmp_path):
     """A server of the test's own, which it may kill, freeze and wipe."""
-    server = EmbeddedServer(str(tmp_path / "nats")).start()
+    server = EmbeddedServer(str(tmp_path / "nats"), binary=BINARY).start()
     yield server
     server.stop()
 
@@ -39,7 +43,7 @@ def server_with(tmp_path):
     started = []
 
     def start(config, **options):
-        server = EmbeddedServer(str(tmp_path / f"nats-{len(started)}"), config=config, **options)
+        server = EmbeddedServer(str(tmp_path / f"nats-{len(started)}"), config=config, **{"binary": BINARY, **options})
         started.append(server)
         return server.start()
 

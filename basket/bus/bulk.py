@@ -16,7 +16,7 @@ from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 from basket.bus import translate
 from basket.bus.bucket import NO_RESPONDERS, NOT_FOUND, Bucket
 from basket.bus.consumer import consumer_request
-from basket.bus.record import Record, delivery, from_delivery, from_direct
+from basket.bus.record import Record, delivery, from_delivery, from_direct, moment
 from basket.bus.replies import BatchWaiter, header, status
 from basket.bus.wire import Headers
 from basket.errors import BasketTimeoutError, BucketMissingError, JetStreamError, PermissionDeniedError
@@ -107,7 +107,22 @@ def _one(bucket: Bucket, subject: str, deadline: float) -> List[Record]:
         records = _by_pattern(bucket, subject, deadline)
         if records is not None:
             return records
-    return consume(bucket, [subject], deadline=deadline)
+    pattern = subject[len(bucket.spec.prefix) :]
+    try:
+        there = bucket.subjects(pattern, deadline=deadline)
+    except PermissionDeniedError:  # a reader of some functions only
+        there = []
+    records = consume(bucket, [subject], deadline=deadline)
+    return records + _passed_over(bucket, there, records, deadline)
+
+
+def _passed_over(bucket: Bucket, there: Iterable[str], records: List[Record], deadline: float) -> List[Record]:
+    """What a consumer did not deliver of the keys that were there before: of a key that is written again in the meantime the
+    old value is gone, and the new one stands behind the end."""
+    skip = len(bucket.spec.prefix)
+    come = {record.subject[skip:] for record in records}
+    missing = [(bucket, key) for key in there if key not in come]
+    return [record for record in read_few(missing, deadline=deadline) if record is not None] if missing else []
 
 
 def _mostly_history(bucket: Bucket, deadline: float) -> bool:
@@ -162,15 +177,16 @@ def read_few(wanted: Sequence[Tuple[Bucket, str]], *, deadline: float) -> List[O
     return [None if record is None or record.deleted else record for record in found]
 
 
-def live_keys(bucket: Bucket, patterns: Sequence[str], *, deadline: float) -> List[str]:
-    """The keys, without their values, that match a pattern and are not deleted. Patterns must not overlap."""
+def live_keys(bucket: Bucket, patterns: Sequence[str], there: Iterable[str], *, deadline: float) -> List[str]:
+    """The keys, without their values, that match a pattern and are not deleted. Patterns must not overlap. ``there``: those
+    that ``subjects`` has listed for them before."""
     prefix = bucket.spec.prefix
-    found: List[str] = []
+    records: List[Record] = []
     for start in range(0, len(patterns), MOST_FILTERS):
         subjects = [prefix + pattern for pattern in patterns[start : start + MOST_FILTERS]]
-        records = consume(bucket, subjects, deadline=deadline, headers_only=True)
-        found.extend(record.subject[len(prefix) :] for record in records if not record.deleted)
-    return found
+        records.extend(consume(bucket, subjects, deadline=deadline, headers_only=True))
+    records.extend(_passed_over(bucket, there, records, deadline))
+    return [record.subject[len(prefix) :] for record in records if not record.deleted]
 
 
 def consume(bucket: Bucket, subjects: List[str], *, deadline: float, headers_only: bool = False) -> List[Record]:
@@ -186,6 +202,7 @@ def _consume_once(bucket: Bucket, subjects: List[str], headers_only: bool, deadl
     records: List[Record] = []
     done = threading.Event()
     lost = threading.Event()
+    begun = [float("inf")]
 
     def gone() -> None:
         lost.set()
@@ -203,16 +220,21 @@ def _consume_once(bucket: Bucket, subjects: List[str], headers_only: bool, deadl
         record = from_delivery(about, reply, headers, data)
         if record is not None:
             records.append(record)
-            if place.pending == 0:
+            # Written since the beginning, and therefore behind everything that was there: with busy writers it goes on like
+            # this without end.
+            if place.pending == 0 or place.nanoseconds > begun[0]:
                 done.set()
 
     name = uuid.uuid4().hex  # not to be guessed: who knows it may remove the consumer
     inbox, leave = bucket.link.open_inbox(receive, deadline=deadline, lost=gone)
     try:
         answer = _create_consumer(bucket, name, inbox, subjects, headers_only, deadline)
+        begun[0] = moment(answer.get("created")).timestamp() * 1e9
         try:
             if int(answer.get("num_pending", 0)) > 0 and not done.wait(max(0.0, deadline - time.monotonic())):
-                raise BasketTimeoutError(f"bucket {bucket.spec.name!r}: {len(records)} values came, then none until the deadline")
+                raise BasketTimeoutError(
+                    f"bucket {bucket.spec.name!r}: only {len(records)} of {answer['num_pending']} values came before the deadline"
+                )
         finally:
             bucket.link.send(f"$JS.API.CONSUMER.DELETE.{bucket.spec.stream}.{name}", b"")
     finally:

@@ -1,8 +1,9 @@
 """A live copy of part of a bucket: what is there now, and every change as it happens. Runs on the loop's thread.
 
-One ordered consumer for all that a process wants from one bucket. It is never trusted for long: after every reconnection,
-when deliveries have a gap, and when the server's idle heartbeats stay away, everything is read anew and compared with what
-was known, so that values which vanished meanwhile (a wiped store, a bucket deleted and made again) are told as deletions.
+One ordered consumer for all that a process wants from one bucket, or one a pattern where our permissions tell functions
+apart. It is never trusted for long: after every reconnection, when deliveries have a gap, and when the server's idle
+heartbeats stay away, everything is read anew and compared with what was known, so that values which vanished meanwhile (a
+wiped store, a bucket deleted and made again) are told as deletions.
 """
 
 from __future__ import annotations
@@ -397,7 +398,8 @@ class _Consumer:
 
     def _receive(self, subject: bytes, reply: bytes, headers: Headers, data: bytes) -> None:
         self.heard = time.monotonic()
-        if not data and status(headers) == 100:
+        place = delivery(reply)
+        if place is None and not data and status(headers) == 100:  # of a delivery, whoever wrote it put that there
             if reply:  # the server asks whether we keep up
                 self._client.send(reply.decode(), "", b"")
             last = header(headers, "Nats-Last-Consumer")
@@ -407,7 +409,6 @@ class _Consumer:
                 elif not self.caught_up and header(headers, "Nats-Consumer-Stalled") is None:
                     self._catch_up()  # what was still to come has been removed meanwhile
             return
-        place = delivery(reply)
         record = from_delivery(subject, reply, headers, data)
         if place is None or record is None or self._follower.failed:
             return

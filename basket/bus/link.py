@@ -280,10 +280,12 @@ class Link:
             raise asyncio.TimeoutError()
         except BaseException:
             connecting.cancel()
-            await asyncio.wait({connecting})
-            if not connecting.cancelled():
-                connecting.exception()
-            await client.end(CLOSE_TIMEOUT / 2)
+            try:
+                await asyncio.wait({connecting})
+                if not connecting.cancelled():
+                    connecting.exception()
+            finally:  # the end of the loop may cut this short too
+                await client.end(CLOSE_TIMEOUT / 2)
             raise
         finally:
             if not failed.done():
@@ -551,12 +553,12 @@ class Link:
                 ) from error
             waiter = make()
             waiter.token = b"%d" % next(self._tokens)
-            try:
-                thread.call(*start(waiter))
-            except RuntimeError:  # the loop ended between the check and the call
-                raise self._refusal(deadline) from None
             answered = False
             try:
+                try:
+                    thread.call(*start(waiter))
+                except RuntimeError:  # the loop ended between the check and the call
+                    raise self._refusal(deadline) from None
                 answered = self._patiently(waiter, thread, start, deadline)
             finally:
                 if not answered or waiter.asked_again:  # a timeout or Ctrl-C: nobody waits for it any more

@@ -16,11 +16,14 @@ def run(
     servers: Sequence[str] = (),
     timeout: Optional[float] = None,
     functions: bool = True,
+    reader: bool = False,
+    reads: str = "",
 ) -> Iterator[Result]:
     """Check the configuration at ``path`` (None: where ``config.load`` finds it) and the server it names, or ``servers``.
 
     ``timeout``: seconds for connecting and for each question, instead of the configured ones. ``functions``: also run each
-    configured function once. Blocks between results; raises nothing but Ctrl-C.
+    configured function once. ``reader`` and ``reads`` are those of ``grants.tried``. Blocks between results; raises nothing
+    but Ctrl-C.
     """
     try:
         config = load(path)
@@ -32,14 +35,16 @@ def run(
     yield who
     yield from host.files(config)
     yield from host.templates(config)
-    limit = yield from _server(config, servers, timeout, named=who.state != FAILED)
+    limit = yield from _server(config, servers, timeout, who.state != FAILED, reader, reads)
     if functions and config.basket.functions:
         from basket.checking import running
 
         yield from running.functions(config, limit)
 
 
-def _server(config: Config, servers: Sequence[str], timeout: Optional[float], *, named: bool) -> Generator[Result, None, int]:
+def _server(
+    config: Config, servers: Sequence[str], timeout: Optional[float], named: bool, reader: bool, reads: str
+) -> Generator[Result, None, int]:
     """Everything about the server, as far as it goes. Its value: the most bytes that a value may have, 0 for not known."""
     from basket.checking import grants, server
     from basket.connecting import make
@@ -51,18 +56,18 @@ def _server(config: Config, servers: Sequence[str], timeout: Optional[float], *,
         yield Result(Area.CONFIGURATION, "server", FAILED, str(error), "see [nats] in the configuration")
         return limit
     with one:
-        connected = server.reach(one, config)
+        connected = server.reach(one)
         yield connected
         if connected.state == FAILED:
             return limit
         limit = one.buckets[0].link.max_payload
-        yield from server.greeting(one, config)
+        yield from server.greeting(one)
         usable = True
-        for result in server.buckets(one, config):
+        for result in server.buckets(one, limited=bool(reads)):
             yield result
             usable = usable and result.state != FAILED
         if usable:
             yield server.clock(one)
             if named:
-                yield from grants.tried(one)
+                yield from grants.tried(one, reader=reader, reads=reads)
     return limit

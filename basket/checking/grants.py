@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Callable, Iterator, Optional, Tuple
 
 from basket.checking.result import FAILED, OK, WARNING, Area, Result
+from basket.checking.server import LIMITED
 from basket.errors import BasketError, JetStreamError, PermissionDeniedError, ServerError
 
 if TYPE_CHECKING:
@@ -26,31 +27,34 @@ ADVICE = "zester-basket permissions PEEL prints what a peel needs, for the serve
 Try = Tuple[str, Callable[[], object]]
 
 
-def tried(one: Basket) -> Iterator[Result]:
-    """Write, read, watch, delete; facts, heartbeat; and that others' keys are closed."""
+def tried(one: Basket, *, reader: bool = False, reads: str = "") -> Iterator[Result]:
+    """Write, read, watch, delete; facts, heartbeat; and that others' keys are closed.
+
+    ``reader``: it is to write nothing. ``reads``: a function that it may read, where it may not read all; facts are beside
+    the point then.
+    """
     values, facts, beats = one.buckets
-    me = one.peel_id
-    tries: Tuple[Try, ...] = (
+    me, function = one.peel_id, reads or PROBE
+    writes: Tuple[Try, ...] = (
         ("write own values", lambda: one.publish(PROBE, "written by zester-basket check, soon gone")),
-        ("read single values", lambda: one.value(me, PROBE)),
-        ("read many values", lambda: one.get("*", PROBE, scope="")),
-        ("watch values", lambda: one.watch(me, PROBE, scope="").stop()),
-        ("read facts", lambda: one.peels(f"{me} and G@check.probe:x", scope="")),
         ("write own facts", lambda: _refused_write(one, facts, me)),
         ("write own heartbeat", lambda: _refused_write(one, beats, me)),
     )
-    good, lost = [], False
-    for name, attempt in tries:
+    looks: Tuple[Try, ...] = (
+        ("read single values", lambda: one.value(me, function, None)),
+        ("read many values", lambda: one.get("*", function, scope="")),
+        ("watch values", lambda: one.watch(me, function, scope="").stop()),
+    )
+    by_fact: Tuple[Try, ...] = (("read facts", lambda: one.peels(f"{me} and G@check.probe:x", scope="")),)
+    good = []
+    for name, attempt in (*(() if reader else writes), *looks, *(() if reads else by_fact)):
         problem = _try(name, attempt)
         if problem is None:
             good.append(name)
             continue
         yield problem
-        if lost and problem.state == FAILED:
-            break
-        lost = one.state != "connected"
-        if lost:
-            break
+        if one.state != "connected":
+            return  # everything else would fail for that
     if "write own values" in good:
         problem = _try("delete own values", lambda: one.delete(PROBE))
         if problem is None:
@@ -59,8 +63,7 @@ def tried(one: Basket) -> Iterator[Result]:
             yield problem
     if good:
         yield Result(Area.SERVER, "grants", OK, "may " + ", ".join(good))
-    if not lost:
-        yield from _closed(one, values)
+    yield from _closed(one, values)
 
 
 def _try(name: str, attempt: Callable[[], object]) -> Optional[Result]:
@@ -68,11 +71,11 @@ def _try(name: str, attempt: Callable[[], object]) -> Optional[Result]:
     try:
         attempt()
     except PermissionDeniedError as error:
-        return Result(Area.SERVER, "grants", FAILED, f"may not {name}: {error}", ADVICE)
+        return Result(Area.SERVER, "grants", FAILED, f"may not {name}: {error}", f"{ADVICE}; {LIMITED}")
     except ServerError as error:
         denied = error.__cause__ if isinstance(error.__cause__, PermissionDeniedError) else None
         what = f"may not {name}" if denied else f"cannot {name}"
-        return Result(Area.SERVER, "grants", FAILED, f"{what}: {error}", ADVICE if denied else "")
+        return Result(Area.SERVER, "grants", FAILED, f"{what}: {error}", f"{ADVICE}; {LIMITED}" if denied else "")
     except BasketError as error:
         return Result(Area.SERVER, "grants", FAILED, f"cannot {name}: {error}")
     return None

@@ -79,6 +79,18 @@ def templates(config: Config) -> Iterator[Result]:
                 problem = f"{section.destination}: its {what} command {argv[0]} is not on this host's PATH"
                 yield Result(_HERE, "template", FAILED, problem, "install it, or write its whole path")
         yield _parsed(section.source)
+    if any(section.reload for section in config.templates):
+        yield from _owed(config.peel.state)
+
+
+def _owed(state: str) -> Iterator[Result]:
+    """Services that have not been told of their new file."""
+    from basket.template import listed
+
+    for owing in listed(state):
+        why = f"failed: {owing.reason}" if owing.reason else "has not been run since the file was replaced"
+        what = f"{owing.destination}: its reload command {' '.join(owing.command)} {why}"
+        yield Result(_HERE, "template", FAILED, what, "mend that; it is run again when the template is rendered next")
 
 
 def _parsed(source: str) -> Result:

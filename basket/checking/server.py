@@ -6,8 +6,8 @@ import time
 from typing import TYPE_CHECKING, Any, Iterator, List, Mapping, Tuple
 
 from basket.checking.result import FAILED, OK, WARNING, Area, Result
-from basket.config import Config, redacted
-from basket.errors import AuthError, BasketError, BucketMissingError, ConfigError
+from basket.config import redacted
+from basket.errors import AuthError, BasketError, BucketMissingError, ConfigError, PermissionDeniedError
 
 if TYPE_CHECKING:
     from basket.bus.bucket import Bucket, BucketSpec
@@ -22,10 +22,13 @@ BATCHES = (2, 11)
 MOST_SKEW = 2.0
 """Seconds between this clock and the server's from which on ``max_age`` and times shown mislead."""
 
+LIMITED = "where some functions only may be read, name one with --reads; where nothing may be written, say --reader"
+MISSING = "have an operator make it: zester-basket permissions --protect"
+
 _THERE = Area.SERVER
 
 
-def reach(one: Basket, config: Config) -> Result:
+def reach(one: Basket) -> Result:
     """Connect, once."""
     urls = one.buckets[0].link.settings.urls
     begun = time.monotonic()
@@ -42,7 +45,7 @@ def reach(one: Basket, config: Config) -> Result:
     return Result(_THERE, "server", OK, f"{where} answered in {(time.monotonic() - begun) * 1000:.0f} ms")
 
 
-def greeting(one: Basket, config: Config) -> Iterator[Result]:
+def greeting(one: Basket) -> Iterator[Result]:
     """What the server says of itself, and what is said to it."""
     link = one.buckets[0].link
     version = link.server_version
@@ -72,8 +75,11 @@ def _name(one: Basket) -> str:
         return "<peel-id>"
 
 
-def buckets(one: Basket, config: Config) -> Iterator[Result]:
-    """JetStream, and each bucket with its settings. A bucket that is missing is made, as every first use makes it."""
+def buckets(one: Basket, *, limited: bool = False) -> Iterator[Result]:
+    """JetStream, and each bucket with its settings. A bucket that is missing is made, as every first use makes it.
+
+    ``limited``: these credentials read some functions only, so that not every bucket may be looked at.
+    """
     found = []
     for bucket in one.buckets:
         deadline = time.monotonic() + one.timeout
@@ -85,9 +91,13 @@ def buckets(one: Basket, config: Config) -> Iterator[Result]:
                 bucket.create(deadline=deadline)
                 info, made = bucket.info(deadline=deadline), True
         except BasketError as error:
-            advice = "let these credentials see and make it, or have somebody make it: zester-basket permissions PEEL says how"
+            refused = isinstance(error, PermissionDeniedError)
+            if refused and limited:
+                yield Result(_THERE, f"bucket {bucket.spec.name}", OK, "its settings are not for these credentials to see")
+                continue
+            advice = f"{LIMITED} (zester-basket permissions PEEL prints the grants)" if refused else MISSING
             yield Result(_THERE, f"bucket {bucket.spec.name}", FAILED, str(error), advice)
-            if not isinstance(error, BucketMissingError):
+            if not (refused or isinstance(error, BucketMissingError)):
                 return  # without JetStream, or without an answer, the others fail alike
             continue
         found.append((bucket, info, made))
@@ -141,7 +151,7 @@ def compare(spec: BucketSpec, config: Mapping[str, Any]) -> Iterator[Tuple[str, 
 
 def clock(one: Basket) -> Result:
     """How far this host's clock is from the server's."""
-    bucket: Bucket = one.buckets[0]
+    bucket: Bucket = one.buckets[2]  # of heartbeats: what everybody may ask about
     try:
         ahead = _median([bucket.clock_ahead(deadline=time.monotonic() + one.timeout) for _ in range(3)])
     except BasketError as error:

@@ -33,6 +33,13 @@ def add(commands: Commands) -> None:
         + NOTES,
     )
     parser.add_argument("--no-functions", action="store_true", help="do not run the configured functions")
+    parser.add_argument("--reader", action="store_true", help="this peel writes nothing: do not try to")
+    parser.add_argument(
+        "--reads",
+        metavar="FUNCTION",
+        default="",
+        help="try to read this function, where not all may be read (then no facts either)",
+    )
     parser.add_argument("--format", choices=("text", "json"), default="text", help="default: %(default)s")
 
 
@@ -48,7 +55,12 @@ def _run(args: argparse.Namespace) -> int:
     results: List[Result] = []
     try:
         for result in checking.run(
-            args.config, servers=session.servers(args), timeout=args.timeout, functions=not args.no_functions
+            args.config,
+            servers=session.servers(args),
+            timeout=args.timeout,
+            functions=not args.no_functions,
+            reader=args.reader,
+            reads=args.reads,
         ):
             results.append(result)
             if args.format == "text":

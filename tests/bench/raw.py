@@ -18,6 +18,7 @@ class Raw:
 
     def __init__(self, url: str) -> None:
         self.loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(self.loop)  # Python 3.8 takes the thread's loop for every event made outside of one
         self.nc: Any = self.run(nats.connect(url))
         self.js: Any = self.nc.jetstream(timeout=30)
         self._buckets: Dict[str, Any] = {}
@@ -32,6 +33,7 @@ class Raw:
             task.cancel()
         if left:
             self.run(asyncio.wait(left, timeout=5))
+        asyncio.set_event_loop(None)
         self.loop.close()
 
     def timed(self, work: Callable[[], Awaitable[Any]], calls: int = 1) -> Callable[[], float]:

@@ -24,7 +24,7 @@ LONG = 60.0
 """Seconds that a busy machine is given for what takes a second on an idle one."""
 
 
-def wait_for(condition, timeout=LONG, what="it"):
+def wait_for(condition, timeout=LONG, what="it", every=0.02):
     """The first true result of ``condition``; an unreachable server, or a value that is not there, counts as not yet."""
     deadline = time.monotonic() + timeout
     while True:
@@ -37,7 +37,7 @@ def wait_for(condition, timeout=LONG, what="it"):
             return result
         if time.monotonic() > deadline:
             raise AssertionError(f"{what} did not happen within {timeout:g} s; last: {last!r}")
-        PAUSE.wait(0.02)
+        PAUSE.wait(every)
 
 
 def free_port():

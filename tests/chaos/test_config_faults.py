@@ -9,7 +9,7 @@ import signal
 import sys
 
 import pytest
-from harness import LONG, PAUSE, wait_for
+from harness import LONG, PAUSE, ROOT, wait_for
 
 pytestmark = pytest.mark.chaos
 
@@ -184,18 +184,15 @@ def test_many_versions_in_a_hurry_end_with_the_last(running):
 
 
 NO_INOTIFY = """
-import ctypes, errno, sys
-_Library = ctypes.CDLL
-class Refusing(_Library):
-    def __getattr__(self, name):
-        found = super().__getattr__(name)
-        if name == {function!r}:
-            def refuse(*arguments):
-                ctypes.set_errno({number})
-                return -1
-            return refuse
-        return found
-ctypes.CDLL = Refusing
+import ctypes
+import basket.agent.reload
+import watchdog.observers.inotify_c as inotify
+def refuse(*arguments):
+    ctypes.set_errno({number})
+    return -1
+inotify.{function} = refuse
+# Polling every 15 seconds is for production.
+basket.agent.reload.FileWatch.__init__.__kwdefaults__.update(recheck=0.5)
 """
 
 
@@ -209,13 +206,9 @@ def test_without_inotify_it_polls_and_says_so(server, agent_for, basket_for, tmp
     """Fails where the limit of a busy host (28, "no space left on device") ends the agent, or leaves it deaf without a word."""
     site = tmp_path / "site"
     site.mkdir()
-    (site / "sitecustomize.py").write_text(
-        NO_INOTIFY.format(function=function, number=number)
-        # Polling every 15 seconds is for production.
-        + "import basket.agent.reload as r\nr.FileWatch.__init__.__kwdefaults__.update(recheck=0.5)\n"
-    )
+    (site / "sitecustomize.py").write_text(NO_INOTIFY.format(function=function, number=number))
     agent = agent_for(server.url).write('[basket.functions]\n"custom.weight" = { value = 1 }')
-    agent.start(env={**os.environ, "PYTHONPATH": os.pathsep.join([str(site), os.getcwd()])})
+    agent.start(env={**os.environ, "PYTHONPATH": os.pathsep.join([str(site), str(ROOT)])})
     reader = basket_for(server, "r-01")
     wait_for(lambda: reader.value("web-01", "custom.weight") == 1)
     (line,) = agent.says("inotify cannot be used, so files are polled instead")

@@ -73,7 +73,11 @@ class Wire:
             if self.refusing:
                 here.close()
                 continue
-            there = socket.create_connection(("127.0.0.1", self._to))
+            try:
+                there = socket.create_connection(("127.0.0.1", self._to))
+            except OSError:  # the server has ended
+                here.close()
+                continue
             self._sockets += [here, there]
             for one, other in ((here, there), (there, here)):
                 threading.Thread(target=self._pump, args=(one, other), daemon=True).start()

@@ -22,7 +22,7 @@ from basket.resolve import ResolveService
 pytestmark = pytest.mark.chaos
 
 fuzz = settings(
-    max_examples=int(os.environ.get("BASKET_FUZZ", "300")), deadline=None, suppress_health_check=list(HealthCheck), database=None
+    max_examples=int(os.environ.get("BASKET_FUZZ", "150")), deadline=None, suppress_health_check=list(HealthCheck), database=None
 )
 """The variable BASKET_FUZZ asks for more examples of each."""
 

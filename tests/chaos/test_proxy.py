@@ -97,6 +97,29 @@ def test_a_link_that_swallows_everything_is_noticed_and_replaced(server, proxy_f
     assert ours() == threads
 
 
+@pytest.mark.parametrize("call", ["value", "get", "publish", "publish_many"])
+def test_a_question_that_got_lost_is_asked_again(server, proxy_for, basket_for, call):
+    """Fails where one lost message, with the connection intact, costs the whole of a long deadline; as when a cluster changes
+    its leader, or a leaf node is without its hub for a moment."""
+    proxy = proxy_for(server)
+    b = basket_for(proxy.url, timeout=LONG)
+    b.publish("custom.a", 1)
+    assert b.get("*", "custom.a")[0].value == 1
+    calls = {
+        "value": lambda: b.value("web-01", "custom.a"),
+        "get": lambda: b.get("*", "custom.a")[0].value,
+        "publish": lambda: b.publish("custom.a", 1) and 1,
+        "publish_many": lambda: b.publish_many({"custom.a": 1, "custom.b": 1}) and 1,
+    }
+    proxy.hole = True
+    threading.Timer(0.7, setattr, (proxy, "hole", False)).start()
+    begun = time.monotonic()
+    assert calls[call]() == 1
+    assert time.monotonic() - begun < LONG / 2
+    assert b.value("web-01", "custom.a") == 1
+    assert b.connections == 1 and not b._link._waiters
+
+
 def test_a_link_cut_all_the_time_loses_no_acknowledged_value(server, proxy_for, basket_for):
     """Fails where a write whose connection went is called done, where a reconnection leaves the old consumer, connection or
     thread behind, or where a watch trusts what its lost consumer delivered."""
@@ -117,7 +140,7 @@ def test_a_link_cut_all_the_time_loses_no_acknowledged_value(server, proxy_for, 
     cutter.start()
     last = 0
     begun = time.monotonic()
-    while time.monotonic() - begun < 8 or last < 50:
+    while time.monotonic() - begun < 5 or last < 50:
         b.publish("custom.n", last + 1)
         last += 1
         if last % 10 == 0:

@@ -35,7 +35,9 @@ def check(tmp_path, capsys):
         config.chmod(0o600)
         status = main(["check", "--config", str(config), "--timeout", "2s", "--format", "json", *options])
         found = json.loads(capsys.readouterr().out)
-        return status, [(one["check"], one["state"], f"{one['what']} -> {one['advice']}") for one in found]
+        return status, [
+            (one["check"], one["state"], f"{one['what']} -> {one['advice']}" if one["advice"] else one["what"]) for one in found
+        ]
 
     return run
 
@@ -56,6 +58,29 @@ def test_a_good_setup_has_nothing_to_complain_about(check, server_with):
     assert {state for _, state, _ in found} == {"ok"}, found
     assert "may not write other peels' values" in about(found, "grants")[-1]
     assert any("custom.weight = 10" in what for what in about(found, "function"))
+
+
+@pytest.mark.parametrize(
+    "granted, options",
+    [
+        ({}, []),
+        ({"resolver": True}, []),
+        ({"reader": True}, ["--reader"]),
+        ({"functions": ["network.*"]}, ["--reads", "network.ip_addrs"]),
+        ({"functions": ["network.*"], "reader": True}, ["--reader", "--reads", "network.ip_addrs"]),
+    ],
+)
+def test_what_permissions_prints_is_what_check_wants(check, server_with, granted, options):
+    """The two commands must agree, or an operator runs between them in circles."""
+    from basket.permissions import as_block, permissions
+
+    block = "\n".join(as_block(permissions("web-01", **granted)))
+    users = "{ user: operator, password: x }\n{ user: peel, password: x,\n" + block + "\n}"
+    server = server_with("accounts { A { jetstream: enabled, users: [\n" + users + "\n] } }")
+    check(server, user="operator")
+    status, found = check(server, user="peel", options=options)
+    assert status == 0 and {state for _, state, _ in found} <= {"ok", "warning"}, found
+    assert not about(found, "grants", "warning", "failed"), found
 
 
 def test_nothing_is_left_behind(check, server, basket_for):
@@ -123,6 +148,20 @@ def test_each_missing_grant_is_named(check, server_with):
         assert f"may not {grant}" in refused
     assert "zester-basket permissions" in refused
     assert "may write own values, read single values, delete own values" in " ".join(about(found, "grants", "ok"))
+
+
+def test_a_reader_of_some_functions_is_not_blamed_for_its_limits(check, server_with):
+    network = "$KV.basket.*.network.>"
+    reads = f'"$JS.API.STREAM.INFO.*", "$JS.API.DIRECT.GET.*.{network}", "$JS.API.CONSUMER.CREATE.*.*.{network}"'
+    beats = '"$JS.API.DIRECT.GET.KV_peel-heartbeat", "$JS.API.DIRECT.GET.KV_peel-heartbeat.>"'
+    publish = f'{reads}, {beats}, "$JS.API.CONSUMER.DELETE.>", "$JS.FC.>"'
+    server = server_with(ACCOUNTS.format(publish=publish, subscribe='"_INBOX_web-01.>"'))
+    check(server, user="operator")
+    status, found = check(server, user="peel")
+    assert status == 3 and "--reader" in about(found, "grants", "failed")[0], "and it says how to check such a one"
+    status, found = check(server, user="peel", options=["--reader", "--reads", "network.ip_addrs"])
+    assert status == 0, found
+    assert "may read single values, read many values, watch values" in about(found, "grants", "ok")
 
 
 def test_more_than_a_peel_needs_is_a_warning(check, server_with):

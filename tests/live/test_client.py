@@ -12,6 +12,7 @@ import basket
 from basket.bus import bulk, wire
 
 UTC = datetime.timezone.utc
+CLOSED_TO = "authorization { users = [{user: w, password: w}, {user: p, password: p, permissions: %s}] }"
 
 
 @pytest.fixture
@@ -222,16 +223,13 @@ def test_online_is_none_where_heartbeats_are_unknown(server_with, basket_for, un
     denied = ", ".join(
         f'"$JS.API.{verb}.KV_peel-heartbeat"' for verb in ("DIRECT.GET", "STREAM.INFO", "STREAM.CREATE", "STREAM.MSG.GET")
     )
-    server = server_with(
-        "authorization { users = [{user: w, password: w}, {user: n, password: n, permissions: "
-        f'{{publish: {{deny: [{denied}, "$JS.API.DIRECT.GET.KV_peel-heartbeat.>", '
-        '"$JS.API.CONSUMER.CREATE.KV_peel-heartbeat.>"]}}] }'
-    )
+    denied += ', "$JS.API.DIRECT.GET.KV_peel-heartbeat.>", "$JS.API.CONSUMER.CREATE.KV_peel-heartbeat.>"'
+    server = server_with(CLOSED_TO % f"{{publish: {{deny: [{denied}]}}}}")
     writer = basket_for(server, "web-01", user="w", password="w")
     writer.publish("x", 1)
     writer.publish_facts({})
     writer.beat()
-    blind = basket_for(server, "blind", user="n", password="n")
+    blind = basket_for(server, "blind", user="p", password="p")
     assert blind.get("*", "x")[0].online is None
     assert blind.get("web-01", "x")[0].online is None
     assert [(peel.peel_id, peel.online) for peel in blind.peel_info()] == [("web-01", None)]
@@ -493,8 +491,8 @@ def test_works_inside_a_running_asyncio_loop(shared_server, unique):
     assert asyncio.run(main()) == (1, [], [unique])
 
 
-def test_sixteen_threads_share_one_basket(shared_server, basket_for, unique):
-    b = basket_for(shared_server, unique)
+def test_sixteen_threads_share_one_basket(server, basket_for, unique):
+    b = basket_for(server, unique)
     b.publish_facts({"role": unique})
     errors = []
 

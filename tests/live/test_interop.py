@@ -318,10 +318,10 @@ def test_a_value_that_looks_like_the_end_hides_nobodys_values(asker, shared_serv
             await js.publish(f"$KV.basket.{unique}-{number}.{unique}", msgpack.packb(number))
             await js.publish(f"$KV.facts.{unique}-{number}", msgpack.packb({"role": unique}))
             if number == 2:
-                await _hpub(nc, f"$KV.basket.{unique}-evil.{unique}", b"NATS/1.0" + line + b"\r\n\r\n")
+                await _hpub(nc, f"$KV.basket.{unique}-evil.{unique}", b"NATS/1.0" + line + b"\r\nX: y\r\n\r\n")
                 await _hpub(nc, f"$KV.facts.{unique}-evil", b"NATS/1.0" + line + b"\r\nX: y\r\n\r\n")
                 await nc.flush()
-        await _hpub(nc, f"$KV.basket.{unique}-zevil.{unique}", b"NATS/1.0" + line + b"\r\n\r\n")
+        await _hpub(nc, f"$KV.basket.{unique}-zevil.{unique}", b"NATS/1.0" + line + b"\r\nX: y\r\n\r\n")
         await nc.flush()
 
     raw(shared_server, write)
@@ -348,7 +348,7 @@ def test_a_value_that_looks_like_a_status_does_not_disturb_those_who_watch(share
         reads = feed.reads
 
         async def write(nc):
-            await _hpub(nc, f"$KV.basket.{unique}-evil.{unique}", b"NATS/1.0" + line + b"\r\n\r\n")
+            await _hpub(nc, f"$KV.basket.{unique}-evil.{unique}", b"NATS/1.0" + line + b"\r\nX: y\r\n\r\n")
             await nc.flush()
             await nc.jetstream().publish(f"$KV.basket.{unique}-good.{unique}", msgpack.packb(1))
 
@@ -394,8 +394,12 @@ def test_keys_that_no_peel_of_ours_could_have_do_no_harm(asker, shared_server, r
             f"-{unique}.{unique}",
             f"{unique}ü.{unique}",
             f"{unique}-ok.{unique}.x",
+            f"*.{unique}-x",
+            f"{unique}-ok.>",
+            f"{unique}-ok.*.y",
         ):
-            await js.publish(f"$KV.basket.{key}", b"\x02")
+            await nc._send_command(f"PUB $KV.basket.{key} 1\r\n\x02\r\n".encode())
+        await nc.flush()
         await js.publish("$KV.facts.a.b.c", b"\x80")
         await js.publish(f"$KV.facts.{unique}ü", msgpack.packb({"role": unique}))
 

@@ -484,7 +484,7 @@ INTERRUPTS_ITSELF = """
     try:
         CALL
     except KeyboardInterrupt:
-        print('interrupted', time.monotonic() - begun[0] < 0.5, b._link._waiters, flush=True)
+        print('interrupted', time.monotonic() - begun[0] < 5, b._link._waiters, flush=True)
     os._exit(0)
 """
 

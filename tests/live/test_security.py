@@ -6,6 +6,8 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import subprocess
+import sys
 import threading
 import time
 
@@ -453,6 +455,35 @@ def test_a_missing_bucket_is_told_with_who_can_make_it(server_with):
     some = server.url.replace("://", "://some:pw@")
     with basket.connect(some, peel_id="some") as b, pytest.raises(basket.BucketMissingError, match="does not exist"):
         b.value("web-01", "network.ip_addrs")
+
+
+def test_an_operator_protects_buckets_from_the_command_line(server_with, capsys):
+    server = server_with(f"authorization {{ users = [\n{OPERATOR}\n{_user('web-01')}\n] }}\n")
+    operator, peel = (server.url.replace("://", f"://{user}:pw@") for user in ("operator", "web-01"))
+    assert main(["permissions", "--protect", "--server", peel]) == 3
+    assert main(["permissions", "--protect", "--server", operator]) == 0
+    assert main(["permissions", "--protect", "--server", operator]) == 0
+    told = capsys.readouterr().err
+    assert "protected: basket, facts, peel-heartbeat" in told and "protected already" in told
+    assert "pw@" not in told
+
+
+def test_an_agent_needs_no_more_than_is_printed(guarded, tmp_path):
+    path = tmp_path / "basket.toml"
+    path.write_text(
+        f'[peel]\nid = "web-02"\n[nats]\nurl = "{guarded.server.url}"\nuser = "web-02"\npassword = "pw"\n'
+        '[basket.functions]\n"custom.agent" = { value = 7 }\n'
+    )
+    path.chmod(0o600)
+    before = guarded.violations("web-02")
+    done = subprocess.run(
+        [sys.executable, "-m", "basket.cli", "--config", str(path), "agent", "--once"], capture_output=True, text=True, timeout=30
+    )
+    assert done.returncode == 0, done.stderr
+    assert guarded.operator.value("web-02", "custom.agent") == 7
+    assert guarded.violations("web-02") == before
+    guarded.operator.delete("custom.agent", peel_id="web-02")
+    guarded.connect("web-02").publish_facts({"role": "webserver", "os": {"name": "linux"}})
 
 
 def test_a_bucket_made_without_direct_reads_can_be_read(server_with, raw):

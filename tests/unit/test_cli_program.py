@@ -43,7 +43,6 @@ def test_each_listed_command_exists_and_no_other():
         line.split()[0] for line in shown.partition("COMMAND\n")[2].partition("examples:")[0].splitlines() if line[:5] > "    !"
     ]
     assert [word for word in listed if word in COMMANDS] == COMMANDS
-    assert not {"watch", "render", "check", "permissions", "completion"} & set(listed)
 
 
 def arguments(*words):
@@ -75,7 +74,7 @@ def test_a_negative_number_is_a_value_and_not_an_option():
         ["get", "--timeout", "soon", "web*", "a.b"],
         ["get", "--timeout", "0", "web*", "a.b"],
         ["--timeout", "-5s", "peels"],
-        ["watch", "web*", "a.b"],
+        ["watch", "web*"],
         ["delete"],
         ["delete", "a.b", "--all"],
         ["server", "--port", "99999"],
@@ -262,7 +261,7 @@ def test_the_server_store_is_the_users_own(monkeypatch):
     monkeypatch.setenv("XDG_DATA_HOME", "relative")
     monkeypatch.setenv("HOME", "/home/u%x")
     assert server.default_store() == "/home/u%x/.local/share/zester-basket/nats"
-    assert "/home/u%x/.local" in "".join(server_help().split())
+    assert "/home/u" not in server_help(), "help and man page say the same on every machine"
 
 
 def server_help():

@@ -66,7 +66,7 @@ def refused(text: str, environ: Any = None) -> str:
         ('[agent]\nlisten = "nats-1:9434"', "f:2: [agent] listen: 'nats-1:9434' is no address with a port"),
         ('[agent]\nlisten = "127.0.0.1"', "f:2: [agent] listen: '127.0.0.1' is no address with a port"),
         ('[agent]\nlisten = "::1:9434"', "f:2: [agent] listen: '::1:9434' is no address with a port"),
-        ('[agent]\nlisten = 9434', "f:2: [agent] listen: expected a string"),
+        ("[agent]\nlisten = 9434", "f:2: [agent] listen: expected a string"),
         ('[agent]\nheartbeat = "1ms"', "f:2: [agent] heartbeat: must be 0, which turns it off"),
         # ranges and forms
         ("[basket]\nreplicas = 0", "f:2: [basket] replicas: 0 is not a whole number from 1 to 5"),

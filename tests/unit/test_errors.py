@@ -109,3 +109,11 @@ def test_an_unknown_public_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="no_such"):
         basket.no_such  # noqa: B018
     assert "connect" in dir(basket)
+
+
+def test_thousands_of_failures_are_told_in_a_line_one_can_read():
+    """A server without JetStream refuses each of them with the same words."""
+    error = errors.PublishError({f"n{i}": errors.JetStreamError("no JetStream") for i in range(3000)}, {})
+    assert str(error) == "3000 of 3000 values were not published: n0, n1, n2, n3, n4 and 2995 more: no JetStream"
+    different = errors.PublishError({f"n{i}": errors.EncodeError(f"reason {i}") for i in range(3000)}, {})
+    assert len(str(different)) < 300 and str(different).endswith("and 2995 more reasons")

@@ -101,6 +101,17 @@ def test_a_failed_reload_is_remembered_by_others_and_done_at_the_next_rendering(
     assert len(place.runs()) == 2
 
 
+def test_zester_basket_check_reports_it(place):
+    from basket.checking import host
+
+    section = place.section(reload=place.command(status=3))
+    config = Config(peel=PeelSection(state=str(place.path / "state")), templates=(section,))
+    assert {result.state for result in host.templates(config)} == {"ok"}
+    place.bring(section)
+    (result,) = [result for result in host.templates(config) if result.state == "FAILED"]
+    assert "reload command" in result.what and "failed: exit status 3" in result.what
+
+
 def test_a_process_killed_between_replacing_and_reloading_owes_the_reload(place):
     deliver(place.section(reload=place.command()), place.renderer, place.owed)  # and no more
     assert place.content() == "one\n" and not place.runs()
