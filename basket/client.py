@@ -6,7 +6,22 @@ import datetime
 import threading
 import time
 from types import TracebackType
-from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Type, Union, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Dict,
+    Iterable,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+    Type,
+    Union,
+    overload,
+)
 
 from basket.bus import bulk
 from basket.bus.bucket import Bucket, BucketSpec
@@ -19,12 +34,14 @@ from basket.entry import Entry, Peel, entry
 from basket.errors import BasketError, DecodeError, InvalidKeyError, MissingError, PermissionDeniedError, PublishError
 from basket.keys import check_function, check_peel_id, join_key, split_key
 from basket.live import Live
-from basket.mirror import Mirror, MirrorStatus
 from basket.presence import FEW, Presence, heartbeat
 from basket.resolve import Resolver
 from basket.selecting import Records, Selector, document
 from basket.target import Target, conjunction, exact_ids, matcher, matches_factless, needs_facts, parse
-from basket.watch import Change, Watch
+
+if TYPE_CHECKING:
+    from basket.mirror import Mirror, MirrorStatus
+    from basket.watch import Change, Watch
 
 _UTC = datetime.timezone.utc
 _NO_DEFAULT: Any = object()

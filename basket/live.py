@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from basket.bus import loop as loops
 from basket.bus.bucket import Bucket
-from basket.bus.feed import Feed
 from basket.bus.link import Link
 from basket.errors import BasketError
-from basket.mirror import NOBODY_KNOWS, Mirror
-from basket.resolve import ResolveService
 from basket.selecting import document
 from basket.target import Target, needs_facts
-from basket.watch import Change, Watch
+
+if TYPE_CHECKING:  # each is imported when it is first asked for: who only asks once shall not pay for it
+    from basket.answering import ResolveService
+    from basket.bus.feed import Feed
+    from basket.mirror import Mirror
+    from basket.watch import Change, Watch
 
 CALLBACKS_END = 2.0
 """Seconds for which closing waits for callbacks that are running."""
@@ -53,6 +55,8 @@ class Live:
         with self._lock:
             feed = self._feeds.get(bucket.spec.name)
             if feed is None:
+                from basket.bus.feed import Feed
+
                 feed = self._feeds[bucket.spec.name] = Feed(bucket)
                 self._link.on_change(feed.connection_changed)
             return feed
@@ -70,6 +74,8 @@ class Live:
         if by_facts:
             self._seen(deadline, self._facts)
         facts = self._feed(self._facts) if by_facts else None
+        from basket.watch import Watch
+
         watch = Watch(target, functions, self._feed(self._values), facts, document, self._forget)
         with self._lock:
             self._watches.append((watch, tree))
@@ -103,6 +109,8 @@ class Live:
 
     def mirror(self, functions: Optional[Sequence[str]], deadline: float) -> Mirror:
         """The mirror, started; a former one is replaced once the new one is complete."""
+        from basket.mirror import NOBODY_KNOWS, Mirror
+
         self._link.ready(deadline)
         self._here()
         self._seen(deadline, self._values, self._facts)
@@ -136,6 +144,8 @@ class Live:
         self._seen(deadline, self._facts)
         with self._lock:
             if self._service is None:
+                from basket.answering import ResolveService
+
                 self._service = ResolveService(self._link, self._feed(self._facts), document, groups)
             service = self._service
         return service.start(deadline)

@@ -1,4 +1,4 @@
-"""The target resolution service: asked where somebody offers it, so that facts need not be fetched, and offered.
+"""The target resolution service, asked where somebody offers it, so that facts need not be fetched. ``answering`` offers it.
 
 Request on ``zester.target.resolve``, MessagePack ``{expr, type?, want_facts?}``, answer ``{peels, facts?, err?}``. Only
 expressions of the grammar that every implementation shares are sent: a server that does not know a form would answer with
@@ -7,32 +7,23 @@ an empty list.
 
 from __future__ import annotations
 
-import queue
-import threading
 import time
-from typing import Any, Callable, Dict, FrozenSet, Mapping, Optional, Tuple
+from typing import Any, Callable, FrozenSet, Optional
 
-from basket.bus.feed import Feed
 from basket.bus.link import CONNECTED, Link
-from basket.bus.wire import Headers
 from basket.codec import decode, encode
 from basket.errors import BasketError, DecodeError, InvalidKeyError
 from basket.keys import check_peel_id
 from basket.logs import Log
-from basket.outcomes import Document, Outcomes
-from basket.target import Target, parse, shared_expression
+from basket.target import Target, shared_expression
 
 SUBJECT = "zester.target.resolve"
-QUEUE_GROUP = "zester-target-resolvers"
 
 PATIENCE = 0.5
 """Seconds to wait for a service that is there but does not answer, before the facts are read instead."""
 
 AVOIDED = 30.0
 """Seconds for which such a service, or one we may not ask, is left alone."""
-
-WAITING = 256
-"""Requests that may wait while others are answered; beyond that callers, getting no answer, help themselves."""
 
 NO_RESPONDERS = 503
 
@@ -81,112 +72,3 @@ def _is_peel_id(told: Any) -> bool:
         return bool(check_peel_id(told) == told)
     except InvalidKeyError:
         return False
-
-
-class ResolveService:
-    """The answering side, from a live copy of the facts, on the thread ``basket-resolver``. Several share the work."""
-
-    def __init__(self, link: Link, facts: Feed, document: Document, groups: Callable[[], Mapping[str, str]]) -> None:
-        self._link = link
-        self._facts = facts
-        self._document = document
-        self._groups = groups
-        self._outcomes = Outcomes(facts.table_of, document)
-        self._requests: queue.Queue[Optional[Tuple[str, bytes]]] = queue.Queue(WAITING)
-        self._thread: Optional[threading.Thread] = None
-        self._starting = threading.Lock()
-
-    def start(self, deadline: float) -> ResolveService:
-        """Fetch the facts, then offer the service. May be called twice."""
-        with self._starting:
-            self._start(deadline)
-        return self
-
-    def _start(self, deadline: float) -> None:
-        if self._thread is None:
-            self._facts.want(["*"])
-            try:
-                self._facts.wait(deadline)
-            except BaseException:
-                self._facts.release(["*"])
-                raise
-            self._thread = threading.Thread(target=self._serve, name="basket-resolver", daemon=True)
-            self._thread.start()
-            try:
-                self._link.subscribe(SUBJECT, self._receive, QUEUE_GROUP, deadline=deadline)
-            except BaseException:
-                self.stop()
-                raise
-
-    def stop(self) -> None:
-        """Withdraw it. May be called twice."""
-        thread, self._thread = self._thread, None
-        if thread is None:
-            return
-        try:
-            self._link.unsubscribe(self._receive)
-            self._facts.release(["*"])
-        except BasketError:
-            pass  # the connection is closed already
-        try:
-            self._requests.put_nowait(None)
-        except queue.Full:  # it is awake, then, and looks whether it is still wanted
-            pass
-        if thread is not threading.current_thread():
-            thread.join(2.0)
-
-    def _receive(self, subject: bytes, reply: bytes, headers: Headers, data: bytes) -> None:  # on the loop's thread
-        # We may do what the asker may not: an answer must not become a value of somebody else, or a command to the server.
-        if reply and not reply.startswith((b"$", SUBJECT.encode())):
-            try:
-                self._requests.put_nowait((reply.decode(), data))
-            except queue.Full:
-                pass
-
-    def _serve(self) -> None:
-        while self._thread is threading.current_thread():
-            request = self._requests.get()
-            if request is None:
-                continue
-            reply, data = request
-            try:
-                self._link.send(reply, self._fitting(self.answer(data)))
-            except Exception as error:
-                _log.warning("a resolve request failed", reason=str(error))
-
-    def _fitting(self, answer: Dict[str, Any]) -> bytes:
-        data = encode(answer)
-        if len(data) > self._link.max_payload:
-            return encode({"peels": [], "err": f"the answer of {len(data)} bytes is larger than the server takes"})
-        return data
-
-    def answer(self, data: bytes) -> Dict[str, Any]:
-        """The answer to one request, as it goes out; ``err`` where it could not be answered, and the caller helps itself."""
-        try:
-            request = decode(data)
-            if not isinstance(request, dict) or not isinstance(request.get("expr"), str):
-                return {"peels": [], "err": "a request is a map with a string 'expr'"}
-            if not self._facts.current:
-                return {"peels": [], "err": "the facts are not at hand at the moment"}
-            tree = _read(request["expr"], request.get("type"), self._groups())
-            facts = self._facts.table
-            # A list may name peels that are not there.
-            peels = sorted(peel_id for peel_id in self._outcomes.matching(tree, lambda: list(facts)) if peel_id in facts)
-        except BasketError as error:
-            return {"peels": [], "err": str(error)}
-        answer: Dict[str, Any] = {"peels": peels}
-        if request.get("want_facts"):
-            answer["facts"] = {peel_id: self._document(self._facts.table.get(peel_id)) for peel_id in peels}
-        return answer
-
-
-_PREFIXES = {"pcre": "E@", "fact": "G@", "list": "L@"}
-
-
-def _read(expression: str, kind: Any, groups: Mapping[str, str]) -> Target:
-    if kind in (None, "", "glob", "compound"):
-        return parse(expression, groups)
-    prefix = _PREFIXES.get(str(kind))
-    if prefix is None:
-        raise DecodeError(f"targets of type {str(kind)[:40]!r} are not known here")
-    return parse(expression if expression.startswith(prefix) else prefix + expression, groups)

@@ -76,13 +76,14 @@ def _get(args: argparse.Namespace) -> int:
 
     config = session.configuration(args)
     check_function(args.function)
-    session.check_target(args.target, config)
+    named = session.check_target(args.target, config)
     options: Dict[str, Any] = {"scope": args.scope}
     with session.connect(args, config) as basket:
         entries = basket.get(args.target, args.function, max_age=args.max_age, online_only=args.online, **options)
         found = answers.shown(entries)
         matched: List[str] = []
-        if args.format == "table" or not any(one.good for one in found):
+        complete = named is not None and named.issubset(one.peel_id for one in found)
+        if not complete and (args.format == "table" or not any(one.good for one in found)):
             matched = _matched(basket, args)
         output.lines(answers.get(found, args.format, matched, "(no data)" if args.max_age is None else "(nothing that new)"))
     for one in found:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from typing import Callable, NoReturn, Sequence
+import importlib
+from typing import Callable, NoReturn, Optional, Sequence
 
 from basket import __version__
 from basket.cli.output import PROGRAM
@@ -104,23 +105,44 @@ class Commands:
         return parser
 
 
-def build() -> argparse.ArgumentParser:
-    """The whole parser. It imports the command modules, which import nothing heavy."""
-    from basket.cli import (
-        agent,
-        asking,
-        check,
-        completion,
-        demo,
-        functions,
-        importing,
-        permissions,
-        render,
-        server,
-        watching,
-        writing,
-    )
+_HOMES = {
+    "get": "asking",
+    "list": "asking",
+    "peels": "asking",
+    "watch": "watching",
+    "publish": "writing",
+    "delete": "writing",
+    "agent": "agent",
+    "render": "render",
+    "check": "check",
+    "functions": "functions",
+    "import-salt": "importing",
+    "permissions": "permissions",
+    "server": "server",
+    "completion": "completion",
+    "demo": "demo",
+}
+"""The module of each command, in the order of the help."""
 
+_WITH_VALUE = ("--config", "--server", "--timeout")
+
+
+def command_of(arguments: Sequence[str]) -> Optional[str]:
+    """The command that these arguments most likely call; None where it is not plain to see."""
+    rest = iter(arguments)
+    for argument in rest:
+        if argument in _WITH_VALUE:
+            next(rest, None)
+        elif not argument.startswith("-"):
+            return argument if argument in _HOMES else None
+        elif argument not in ("-v", "--verbose") and not argument.startswith(tuple(f"{name}=" for name in _WITH_VALUE)):
+            return None
+    return None
+
+
+def build(command: Optional[str] = None) -> argparse.ArgumentParser:
+    """The whole parser, or the part that ``command`` needs: a short call shall not pay for all the others."""
+    homes = _HOMES.values() if command is None else [_HOMES[command]]
     parser = _Parser(
         prog=PROGRAM,
         description="Machines share small values with each other through NATS JetStream.",
@@ -131,6 +153,6 @@ def build() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     commands = Commands(parser)
-    for module in (asking, watching, writing, agent, render, check, functions, importing, permissions, server, completion, demo):
-        module.add(commands)
+    for home in dict.fromkeys(homes):
+        importlib.import_module(f"basket.cli.{home}").add(commands)
     return parser

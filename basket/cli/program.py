@@ -14,9 +14,9 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     output.prepare()
     verbose = False
     try:
-        from basket.cli.parser import build
+        from basket.cli.parser import build, command_of
 
-        parser = build()
+        parser = build(command_of(arguments))
         try:
             args = parser.parse_args(arguments)
             if args.command is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
-from typing import TYPE_CHECKING, List, Optional
+from typing import TYPE_CHECKING, FrozenSet, List, Optional
 
 from basket.cli.exits import UsageError
 
@@ -50,8 +50,9 @@ def log(args: argparse.Namespace) -> None:
         logging.getLogger().addHandler(logging.NullHandler())
 
 
-def check_target(expression: str, config: Config) -> None:
-    """TargetError for an expression that cannot be read, before anyone is asked anything."""
+def check_target(expression: str, config: Config) -> Optional[FrozenSet[str]]:
+    """TargetError for an expression that cannot be read, before anyone is asked anything; else the only peels that it can
+    mean, None where it could mean any."""
     from basket import target
 
-    target.parse(expression, config.nodegroups)
+    return target.exact_ids(target.parse(expression, config.nodegroups))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import socket
+import struct
 import threading
 import time
 
@@ -33,6 +34,7 @@ class Proxy:
         self.cut_before = self.cut_after = lambda data: False
         self.made = 0
         self.reached = lambda: None  # called with what was cut behind: returns once the server has dealt with it
+        self.reset = False
         self.deaf = set()
         self.open = True
         self.pairs = []
@@ -73,7 +75,9 @@ class Proxy:
             pass
         for sock in (source, to):
             try:
-                sock.shutdown(socket.SHUT_RDWR)
+                if self.reset:
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                sock.shutdown(socket.SHUT_RD if self.reset else socket.SHUT_RDWR)
             except OSError:
                 pass
             sock.close()
@@ -245,6 +249,18 @@ def test_no_noise_on_stderr_when_a_series_of_writes_is_cut(server, basket_for, c
 
 
 # -- cut in the middle ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("reset", [False, True], ids=["ended", "reset"])
+@pytest.mark.parametrize("point", [b"CONNECT", b"SUB "])
+def test_a_connection_cut_while_it_is_being_made_is_told_at_once(server, proxy, point, reset):
+    way = proxy(server)
+    way.reset = reset
+    way.cut_before = lambda data: point in data
+    begun = time.monotonic()
+    with pytest.raises(basket.UnreachableError):
+        basket.connect(way.url, peel_id="a", timeout=8)
+    assert _took(begun) < 3
 
 
 def test_a_read_cut_in_the_middle_is_asked_again(server, basket_for, proxy):
@@ -466,7 +482,9 @@ def test_permissions_that_change_under_a_connection_are_told(server_with, basket
     b = basket_for(server, user="p", password="p")
     b.publish("x", 1)
     denied = config % ', permissions: {publish: {deny: "$KV.>"}}'
-    (server.store / "server.conf").write_text(f'server_name: "{server.name}"\njetstream {{ store_dir: "{server.store}" }}\n{denied}')
+    (server.store / "server.conf").write_text(
+        f'server_name: "{server.name}"\njetstream {{ store_dir: "{server.store}" }}\n{denied}'
+    )
     server.process.send_signal(signal.SIGHUP)
     until(lambda: "Reloaded server configuration" in server.log.read_text())
     begun = time.monotonic()

@@ -142,6 +142,35 @@ def test_reading_while_others_write_gives_each_key_once(many, unique):
     assert errors == []
 
 
+def test_what_is_written_again_while_it_is_being_delivered_is_not_missed(many, unique, monkeypatch):
+    """The old values are gone then, and the new ones stand behind the end of what was there."""
+    link = many._link
+    held = threading.Event()
+    send = link.send
+    pad = b"y" * 4096
+    rewritten = range(500, 2500)
+
+    def held_back(subject, data, headers=None):
+        if held.is_set() or not subject.startswith("$JS.FC."):
+            send(subject, data, headers)
+            return
+        held.set()  # the server waits for this answer before it delivers more
+
+        def then():
+            many._basket.put_many({f"{unique}-{n:05}.{unique}": encode([n, pad + b"new"]) for n in rewritten}, deadline=_soon())
+            send(subject, data, headers)
+
+        threading.Thread(target=then).start()
+
+    many._basket.put_many({f"{unique}-{n:05}.{unique}": encode([n, pad]) for n in range(2500)}, deadline=_soon())
+    monkeypatch.setattr(link, "send", held_back)
+    link.server_version = (2, 10, 26)
+    entries = many.get(f"{unique}-*", unique, timeout=15)
+    assert held.is_set(), "the server never asked whether we keep up: this test proves nothing"
+    assert [entry.value[0] for entry in entries] == list(range(2500))
+    assert all(entry.value[1].endswith(b"new") for entry in entries[500:])
+
+
 def test_what_is_removed_while_it_is_being_delivered_is_not_waited_for(many, shared_server, raw, unique, monkeypatch):
     """Purged, or run out of its time: the consumer's count of what is to come shrinks, and nothing follows."""
     link = many._link

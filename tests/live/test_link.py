@@ -741,6 +741,25 @@ def test_a_write_given_up_before_it_was_sent_is_never_sent(shared_server, basket
     assert b._link._waiters == {}
 
 
+def test_a_flush_waits_for_what_was_sent_before_it(shared_server, basket_for, unique):
+    """Whether the server lets us subscribe is known once it answers a ping that came **behind** the subscription."""
+    link = basket_for(shared_server, unique)._link
+    client, thread = link.client, link._thread
+    written = []
+    transport = client._transport
+    write, writelines = transport.write, transport.writelines
+    transport.write = lambda data: (written.append(bytes(data)), write(data))
+    transport.writelines = lambda lines: (written.extend(bytes(line) for line in lines), writelines(lines))
+
+    async def work():
+        await client.receive(f"{unique}.>", lambda *message: None)
+        await client.flush(5)
+
+    thread.run(work(), 10)
+    sent = b"".join(written)
+    assert -1 < sent.index(b"SUB ") < sent.index(b"PING")
+
+
 def test_a_receiver_that_fails_does_not_end_the_connection(shared_server, basket_for, unique, caplog):
     b = basket_for(shared_server, unique)
     seen = []

@@ -11,7 +11,7 @@ import pytest
 from watching import consumers, empty, our_threads, raw, until
 
 import basket
-from basket import resolve
+from basket import answering
 from basket.codec import decode, encode
 from basket.embedded import EmbeddedServer
 
@@ -262,7 +262,7 @@ def test_it_can_be_withdrawn_while_more_requests_wait_than_it_can_answer(lb, ser
         return {"peels": []}
 
     service.answer = hang
-    for _ in range(resolve.WAITING + 50):
+    for _ in range(answering.WAITING + 50):
         lb._link.send(SUBJECT, encode({"expr": "x"}))
         service._receive(b"", b"_INBOX.x", None, encode({"expr": "x"}))
     assert entered.wait(5)
