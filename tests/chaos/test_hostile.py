@@ -357,7 +357,7 @@ HOSTILE = {
     "h-junk.custom.a": b"\xc1\xc1\xc1",
     "h-keys.custom.a": b"\x81\x90\x01",
     "h-text.custom.a": b"\xa2\xff\xfe",
-    "h-time.custom.a": b"\xc7\x0c\xff" + b"\xff" * 12,
+    "h-time.custom.a": b"\xc7\x0c\xff\x00\x00\x00\x00\x7f" + b"\xff" * 7,
     "h-twice.custom.a": b"\x01\x02",
 }
 READABLE = {

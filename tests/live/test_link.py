@@ -412,7 +412,7 @@ def test_a_blocking_call_on_the_loops_own_thread_raises(shared_server, basket_fo
 
 def _script(code, server, *, wait=True, **options):
     process = subprocess.Popen(
-        [sys.executable, "-W", "always", "-X", "dev", "-c", textwrap.dedent(code), server.url],
+        [sys.executable, "-W", "always", "-c", textwrap.dedent(code), server.url],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
