@@ -18,7 +18,10 @@ QUICK = ["tests/live/test_client.py", "tests/live/test_check.py", "tests/live/te
 @nox.session(python=VERSIONS)
 def tests(session):
     """Unit tests, where every warning is an error, and a few against a real server; other arguments are pytest's."""
-    session.install("--quiet", "-e", ".[test]")
+    # A plain path entry, where pip knows how, instead of an import hook that every Python started here would load.
+    helps = session.run("python", "-m", "pip", "install", "--help", silent=True) or ""
+    plain = ["--config-settings", "editable_mode=compat"] if "--config-settings" in str(helps) else []
+    session.install("--quiet", *plain, "-e", ".[test]")
     if session.posargs:
         session.run("python", "-m", "pytest", *session.posargs)
         return

@@ -22,6 +22,7 @@ from basket.agent.connection import Connection, open_basket
 from basket.agent.mailbox import Mailbox
 from basket.agent.publishing import FACTS, Publishing
 from basket.agent.reporting import Reporting
+from basket.agent.resolving import Resolving
 from basket.agent.retry import Backoff
 from basket.agent.schedule import Schedule
 from basket.agent.tasks import Activity, Tasks
@@ -109,6 +110,7 @@ class Agent:
         )
         vitals.state = self._connection.state
         self._templates = Templates()
+        self._resolving = Resolving(self._tasks, self._troubles, Backoff(RETRY_FIRST, RETRY_MOST, draw))
         self._watch: Optional[FileWatch] = None
         self._ever_connected = False
         self._stopping = False
@@ -144,6 +146,7 @@ class Agent:
             self._publishing.start(self._config, once=self._once)
             if not self._once:
                 self._templates.follow(self._config, None)
+                self._resolving.follow(self._config)
                 self._watch_files()
                 self._reporting.start(self._config, self._peel_id)
                 self._tasks.once("trim", Activity(lambda: footprint.trim, _ignore), SETTLED_AFTER)
@@ -212,6 +215,7 @@ class Agent:
         opened.on_connected(lambda: self._mailbox.post(_Reconnected(opened)))
         self._publishing.connected()
         self._templates.use(opened)
+        self._resolving.use(opened)
 
     def _refused(self, error: BaseException) -> bool:
         """An attempt to connect failed; True where there is no point in another one."""
@@ -285,6 +289,7 @@ class Agent:
         self._reporting.vitals.reloaded(True)
         self._reporting.apply(new, self._peel_id)
         self._publishing.apply(new, changes)
+        self._resolving.follow(new)
         if old.templates or new.templates:
             self._templates.follow(new, self._connection.basket)
         if old.watched != new.watched:

@@ -128,15 +128,23 @@ class Bucket:
         self._seen = True
 
     def require(self, *, deadline: float) -> None:
-        """Make the bucket if this process never saw it and it is missing. BucketMissingError where that cannot be done."""
-        if not self._seen:
-            try:
-                self.info(deadline=deadline)
-            except PermissionDeniedError:  # a reader of some functions only; what it asks for next tells
-                return
-            except BucketMissingError:
-                pass
+        """At this process's first use of it: make the bucket if it is missing. BucketMissingError where that cannot be done.
+
+        A request for a missing bucket would say so as well, but only as long as nobody else listens: while an operator looks on
+        with ``nats sub '>'``, it is heard, and never answered.
+        """
+        if self._seen:
+            return
+        try:
+            config = self.info(deadline=deadline).get("config", {})
+        except PermissionDeniedError:  # a reader of some functions only; what it asks for next tells
+            return
+        except BucketMissingError:
             self.absent(deadline=deadline, make=False)
+            return
+        self._seen = True
+        if not config.get("allow_direct"):
+            self.direct = False
 
     def clock_ahead(self, *, deadline: float) -> float:
         """Seconds by which the server's clock is ahead of ours, to about half a round trip."""
@@ -205,6 +213,7 @@ class Bucket:
     def last(self, key: str, *, deadline: float) -> Optional[Record]:
         """The last message of a key, deletion markers included."""
         subject = self.spec.prefix + key
+        self.require(deadline=deadline)
         for _ in self.attempts(deadline):
             if not self.direct:
                 return self._stored(subject, deadline)
@@ -254,6 +263,7 @@ class Bucket:
     def put(self, key: str, data: bytes, *, deadline: float, headers: Optional[Dict[str, str]] = None) -> int:
         """Store a value; its revision, once JetStream has acknowledged it. ValueTooLargeError, OutcomeUnknownError."""
         self.check_size(key, data)
+        self.require(deadline=deadline)
         for _ in self.attempts(deadline):
             reply = self.link.request(self.spec.prefix + key, data, deadline=deadline, headers=headers, write=True)
             if reply.status != NO_RESPONDERS:
@@ -298,6 +308,8 @@ class Bucket:
                 todo[key] = data
             except BasketError as error:
                 failed[key] = error
+        if todo:
+            self.require(deadline=deadline)
         for _ in self.attempts(deadline):
             homeless: Dict[str, bytes] = {}
             for window in _windows(todo):

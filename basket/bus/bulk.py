@@ -73,6 +73,7 @@ def _batches(bucket: Bucket) -> bool:
 def _ask(bucket: Bucket, body: Dict[str, object], deadline: float) -> Optional[BatchWaiter]:
     """One batch; None where this server or bucket cannot do it, or these credentials may not."""
     data = json.dumps(body).encode()
+    bucket.require(deadline=deadline)
     for _ in bucket.attempts(deadline):
         if not _batches(bucket):
             return None
@@ -156,6 +157,8 @@ def read_few(wanted: Sequence[Tuple[Bucket, str]], *, deadline: float) -> List[O
     """The values of some keys, of several buckets even, each by a request of its own, all on their way at once; None where
     there is none. All buckets share one link."""
     found: List[Optional[Record]] = [None] * len(wanted)
+    for bucket in {id(bucket): bucket for bucket, _ in wanted}.values():
+        bucket.require(deadline=deadline)
     asked = [index for index, (bucket, _) in enumerate(wanted) if bucket.direct]
     unanswered = [index for index, (bucket, _) in enumerate(wanted) if not bucket.direct]
     if asked:

@@ -15,7 +15,9 @@ from pathlib import Path
 import pytest
 
 import basket
+from basket import target as basket_target
 from basket.bus.bucket import Bucket, BucketSpec
+from basket.resolve import Resolver
 
 ROOT = Path(__file__).resolve().parents[2]
 PAUSE = threading.Event()  # never set
@@ -453,3 +455,22 @@ def test_it_is_small_and_sleeps_most_of_the_time(agent, reader):
     before = wake_ups()
     PAUSE.wait(5)
     assert (wake_ups() - before) / 5 < 4  # 0.8 a second over a longer time; a heartbeat costs a handful
+
+
+def test_a_resolver_answers_for_others_over_a_restart_of_the_server_and_until_it_is_told_not_to(agent, server, reader):
+    """[agent] resolver = true: any number of agents offer target resolution, and no master is needed."""
+    target = basket_target.parse("role:webserver")
+
+    def told():
+        return Resolver(reader._link).ask(target, deadline=time.monotonic() + 2)
+
+    facts = '[facts]\ncustom = { role = "webserver" }\n'
+    agent.write(f"{facts}[agent]\nresolver = true\n").started()
+    wait_for(lambda: told() == {"web-01"}, what="the agent's answer")
+    server.kill()
+    server.start()
+    wait_for(lambda: told() == {"web-01"}, what="its answer after the restart")
+    agent.write(f"{facts}[agent]\nresolver = false\n")
+    wait_for(lambda: told() is None, what="its silence")
+    agent.write(f"{facts}[agent]\nresolver = true\n")
+    wait_for(lambda: told() == {"web-01"}, what="its answer again")

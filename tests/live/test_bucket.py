@@ -110,6 +110,18 @@ def test_many_who_come_at_once_to_an_empty_server_all_succeed(server, basket_for
     assert len(baskets[0].get("*", "x")) == 8
 
 
+def test_missing_buckets_are_made_while_somebody_listens_to_everything(server, basket_for):
+    """As an operator does with ``nats sub '>'``: what nobody stores is heard all the same, and never answered."""
+    listener = basket_for(server, "listener")
+    listener._link.subscribe(">", lambda *message: None, deadline=_soon())
+    begun = time.monotonic()
+    assert basket_for(server, "a").publish("x", 1) > 0
+    assert basket_for(server, "b").publish_facts({}) > 0
+    assert basket_for(server, "c").get("*", "x")[0].online is False
+    assert basket_for(server, "d").peels() == ["a", "b"]
+    assert time.monotonic() - begun < 3
+
+
 # -- gone -------------------------------------------------------------------------------------------------------------
 
 
