@@ -16,7 +16,6 @@ import pytest
 
 from basket.embedded import EmbeddedServer
 
-
 BINARY = os.environ.get("NATS_SERVER") or None
 """Another nats-server than the one installed, to run everything against."""
 
