@@ -87,6 +87,7 @@ class Bucket:
         """Whether direct gets are answered; learnt to be False from a bucket that somebody made without them."""
         self._seen = False
         self._limited_on = 0
+        self._hidden_on = 0
 
     # -- the bucket itself ------------------------------------------------------------------------------------------------
 
@@ -133,11 +134,12 @@ class Bucket:
         A request for a missing bucket would say so as well, but only as long as nobody else listens: while an operator looks on
         with ``nats sub '>'``, it is heard, and never answered.
         """
-        if self._seen:
+        if self._seen or self.hidden:
             return
         try:
             config = self.info(deadline=deadline).get("config", {})
-        except PermissionDeniedError:  # a reader of some functions only; what it asks for next tells
+        except PermissionDeniedError:  # what it asks for next tells
+            self._hidden_on = self.link.connections
             return
         except BucketMissingError:
             self.absent(deadline=deadline, make=False)
@@ -145,6 +147,12 @@ class Bucket:
         self._seen = True
         if not config.get("allow_direct"):
             self.direct = False
+
+    @property
+    def hidden(self) -> bool:
+        """Whether we may not ask about the bucket itself, nor have its keys listed, as a reader of some functions only. The
+        next connection may be allowed more."""
+        return self._hidden_on == self.link.connections
 
     def clock_ahead(self, *, deadline: float) -> float:
         """Seconds by which the server's clock is ahead of ours, to about half a round trip."""
@@ -161,10 +169,11 @@ class Bucket:
         Made when it is missing at this process's first use of it, and whenever something is to be written; a bucket that
         vanished under a reader is an error, for an empty answer would hide the loss.
         """
+        seen = self._seen  # before the look: another thread may be making it
         try:
             config = self.info(deadline=deadline).get("config", {})
         except BucketMissingError:
-            if self._seen and not make:
+            if seen and not make:
                 raise
             self.create(deadline=deadline)
             return

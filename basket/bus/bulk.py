@@ -108,11 +108,8 @@ def _one(bucket: Bucket, subject: str, deadline: float) -> List[Record]:
         records = _by_pattern(bucket, subject, deadline)
         if records is not None:
             return records
-    pattern = subject[len(bucket.spec.prefix) :]
-    try:
-        there = bucket.subjects(pattern, deadline=deadline)
-    except PermissionDeniedError:  # a reader of some functions only
-        there = []
+    bucket.require(deadline=deadline)
+    there = [] if bucket.hidden else bucket.subjects(subject[len(bucket.spec.prefix) :], deadline=deadline)
     records = consume(bucket, [subject], deadline=deadline)
     return records + _passed_over(bucket, there, records, deadline)
 
@@ -180,7 +177,7 @@ def read_few(wanted: Sequence[Tuple[Bucket, str]], *, deadline: float) -> List[O
     return [None if record is None or record.deleted else record for record in found]
 
 
-def live_keys(bucket: Bucket, patterns: Sequence[str], there: Iterable[str], *, deadline: float) -> List[str]:
+def live_keys(bucket: Bucket, patterns: Sequence[str], there: Iterable[str] = (), *, deadline: float) -> List[str]:
     """The keys, without their values, that match a pattern and are not deleted. Patterns must not overlap. ``there``: those
     that ``subjects`` has listed for them before."""
     prefix = bucket.spec.prefix
