@@ -163,3 +163,10 @@ def frozen(until):
     freeze.thaw = thaw
     yield freeze
     thaw()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """What tests log may hold lone surrogates, which cannot be passed on where several processes run the tests."""
+    report = (yield).get_result()
+    report.sections = [(title, text.encode("utf-8", "backslashreplace").decode()) for title, text in report.sections]
