@@ -126,7 +126,7 @@ class Link:
         self._thread = loops.acquire()
         loops.close_at_exit(self)
         try:
-            self._thread.run(self._first(time.monotonic() + timeout), timeout + 1)
+            self._thread.run(lambda: self._first(time.monotonic() + timeout), timeout + 1)
         except BaseException:
             self.close()
             raise
@@ -149,7 +149,7 @@ class Link:
             if threading.get_ident() == thread.ident:
                 thread.loop.create_task(self._shut())  # cannot wait for itself; the loop's end waits for its tasks
             else:
-                thread.run(self._shut(), CLOSE_TIMEOUT)
+                thread.run(self._shut, CLOSE_TIMEOUT)
         except (BasketError, RuntimeError) as error:
             log.debug("closing: %s", error)
         finally:
@@ -665,7 +665,8 @@ class Link:
             subject: str = client.new_inbox()
             self._losses[subject] = lost
             try:
-                subscription = thread.run(client.receive(subject, receiver), max(0.05, deadline - time.monotonic()))
+                receive = functools.partial(client.receive, subject, receiver)
+                subscription = thread.run(receive, max(0.05, deadline - time.monotonic()))
             except BaseException as error:
                 self._losses.pop(subject, None)
                 if isinstance(error, ClosedError):
@@ -703,7 +704,7 @@ class Link:
             if client.refused == ("subscription", subject.lower()):
                 raise translate.denied("subscription", subject)
 
-        thread.run(add(), max(0.05, deadline - time.monotonic()))
+        thread.run(add, max(0.05, deadline - time.monotonic()))
 
     def unsubscribe(self, receiver: Receiver) -> None:
         """End what ``subscribe`` began with this receiver."""

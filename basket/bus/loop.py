@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import concurrent.futures
 import os
 import threading
 import weakref
@@ -62,24 +61,51 @@ class LoopThread:
         """Run ``function(*args)`` on the loop's thread, soon. Any thread; RuntimeError once the loop is closed."""
         self.loop.call_soon_threadsafe(function, *args)
 
-    def run(self, work: Coroutine[Any, Any, T], timeout: float) -> T:
-        """Run a coroutine on the loop and wait for its result; on a timeout, or Ctrl-C, it is cancelled there."""
+    def run(self, make: Callable[[], Coroutine[Any, Any, T]], timeout: float) -> T:
+        """Run the coroutine that ``make`` gives on the loop and wait for its result; on a timeout, or Ctrl-C, it is cancelled.
+
+        It is made there, not here: Ctrl-C may come between any two steps, and would leave one behind that nobody awaits.
+        """
+        self.refuse_own_thread()
+        # A bare lock, taken now and released by the end of the task: Ctrl-C may come between any two steps of a Condition, as
+        # in a Future, and leave it broken.
+        ended = threading.Lock()
+        ended.acquire()
+        tasks: List[asyncio.Task[T]] = []
+
+        def begin() -> None:
+            task = self.loop.create_task(make())
+            task.add_done_callback(done)
+            tasks.append(task)
+
+        def done(task: asyncio.Task[T]) -> None:
+            if not task.cancelled():
+                task.exception()  # looked at, should nobody wait any more
+            ended.release()
+
+        def give_up() -> None:
+            for task in tasks:
+                task.cancel()
+
+        answered = False
         try:
-            self.refuse_own_thread()
-            future = asyncio.run_coroutine_threadsafe(work, self.loop)
-        except BaseException:
-            work.close()  # never begun: Python would complain about it on stderr
-            raise
-        try:
-            return future.result(timeout)
-        except concurrent.futures.CancelledError:
-            raise ClosedError("this Basket was closed while the call was waiting") from None
-        except concurrent.futures.TimeoutError:
-            if future.done():  # the work itself raised a timeout: that one is the answer
-                raise
-            raise BasketTimeoutError(f"no answer within {timeout:g} s") from None
+            try:
+                self.loop.call_soon_threadsafe(begin)
+            except RuntimeError:
+                raise ClosedError("this Basket is closed") from None
+            answered = ended.acquire(timeout=max(0.001, min(timeout, threading.TIMEOUT_MAX)))
         finally:
-            future.cancel()
+            if not answered:
+                try:
+                    self.loop.call_soon_threadsafe(give_up)
+                except RuntimeError:  # the loop has ended, and cancelled everything
+                    pass
+        if not answered:
+            raise BasketTimeoutError(f"no answer within {timeout:g} s")
+        try:
+            return tasks[0].result()
+        except asyncio.CancelledError:
+            raise ClosedError("this Basket was closed while the call was waiting") from None
 
     def refuse_own_thread(self) -> None:
         """WrongThreadError where the caller is the loop's own thread, which would wait for itself."""

@@ -755,7 +755,7 @@ def test_a_flush_waits_for_what_was_sent_before_it(shared_server, basket_for, un
         await client.receive(f"{unique}.>", lambda *message: None)
         await client.flush(5)
 
-    thread.run(work(), 10)
+    thread.run(lambda: work(), 10)
     sent = b"".join(written)
     assert -1 < sent.index(b"SUB ") < sent.index(b"PING")
 

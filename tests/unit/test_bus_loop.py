@@ -41,11 +41,11 @@ def test_one_thread_for_all_and_none_after_the_last():
     assert first is second
     assert len(_named()) == 1
     loops.release(first)
-    assert first.run(_answer(5), 5) == 5
+    assert first.run(lambda: _answer(5), 5) == 5
     loops.release(second)
     assert _named() == []
     again = loops.acquire()
-    assert again.run(_answer(6), 5) == 6
+    assert again.run(lambda: _answer(6), 5) == 6
     loops.release(again)
     assert _named() == []
 
@@ -53,7 +53,7 @@ def test_one_thread_for_all_and_none_after_the_last():
 def test_a_timeout_cancels_the_work(thread):
     cancelled = threading.Event()
     with pytest.raises(BasketTimeoutError):
-        thread.run(_for_ever(cancelled), 0.02)
+        thread.run(lambda: _for_ever(cancelled), 0.02)
     assert cancelled.wait(5)
 
 
@@ -62,7 +62,7 @@ def test_errors_of_the_work_come_back(thread):
         raise asyncio.TimeoutError("its own")
 
     with pytest.raises(asyncio.TimeoutError, match="its own"):
-        thread.run(fails(), 5)
+        thread.run(lambda: fails(), 5)
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_a_call_from_the_loops_own_thread_raises_and_leaves_no_warning(thread, c
 
     def on_the_loop():
         try:
-            thread.run(_answer(1), 1)
+            thread.run(lambda: _answer(1), 1)
         except BaseException as error:
             caught.append(type(error))
         done.set()
@@ -105,7 +105,7 @@ def test_work_that_the_end_of_the_loop_cuts_short_says_closed():
 
     def wait():
         try:
-            thread.run(work(), 30)
+            thread.run(lambda: work(), 30)
         except BaseException as error:
             raised.append(error)
 
@@ -122,11 +122,11 @@ def test_a_call_after_the_end_is_refused_without_a_warning(complaints):
     thread = loops.acquire()
     loops.release(thread)
     try:
-        thread.run(_answer(1), 1)
-    except RuntimeError:
+        thread.run(lambda: _answer(1), 1)
+    except ClosedError:
         pass
     else:
         pytest.fail("not refused")
-    with pytest.raises(RuntimeError):
+    with pytest.raises(ClosedError):
         thread.call(print)
     assert complaints() == []
