@@ -298,14 +298,15 @@ class Basket:
         if max_age is not None:
             now = self._server_time(deadline) if mirror is None else datetime.datetime.fromtimestamp(mirror.server_time(), _UTC)
             oldest = now - datetime.timedelta(seconds=max_age)
-        answer = {
-            name: [
-                entry(record, peel_id, name, alive)
-                for peel_id, record, alive in ((p, records[p], online(p)) for p in sorted(records))
-                if (alive or not online_only) and (oldest is None or alive or moment(record.stamp) >= oldest)
-            ]
-            for name, records in found.items()
-        }
+        answer: Dict[str, List[Entry]] = {}
+        for name, records in found.items():
+            if online_only or oldest is not None:
+                records = {
+                    peel_id: record
+                    for peel_id, record in records.items()
+                    if online(peel_id) or (not online_only and oldest is not None and moment(record.stamp) >= oldest)
+                }
+            answer[name] = [entry(records[peel_id], peel_id, name, online(peel_id)) for peel_id in sorted(records)]
         return answer[function] if isinstance(function, str) else answer
 
     def value(
