@@ -1,0 +1,112 @@
+"""The README is true: its commands, its first Python, its configuration and its template are run as they stand."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import basket
+from basket import config
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text()
+
+ELSEWHERE = ("pip install", "bin/zipapp", "dist/zester-basket.pyz", "zester-basket server", "curl", "salt-call", "man ")
+"""Lines that install something, run for ever, or need what is not here; other tests see to them, or a person."""
+
+
+def blocks(language):
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
+
+
+def commands():
+    for block in blocks("sh"):
+        for line in block.splitlines():
+            plain = re.sub(r"\s+# .*$", "", line).strip()
+            if plain and not plain.startswith(("#", *ELSEWHERE)):
+                yield plain
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory, shared_server):
+    """A webserver's agent has published, and this host's configuration stands where the environment says."""
+    home = tmp_path_factory.mktemp("readme")
+    etc = home / "etc"
+    (etc / "salt" / "minion.d").mkdir(parents=True)
+    (etc / "bash_completion.d").mkdir()
+    (etc / "salt" / "minion").write_text("id: web01\nmine_functions:\n  network.ip_addrs: []\n")
+    (etc / "salt" / "minion.d" / "mine.conf").write_text("mine_interval: 10\n")
+    (home / "host.toml").write_text(
+        f'[peel]\nid = "web-01"\nstate = "{home}/state"\n[nats]\nurl = "{shared_server.url}"\n'
+        '[basket.functions]\n"network.ip_addrs" = "5m"\n"disk.usage" = "1m"\n'
+        '[facts]\ncustom = { role = "webserver", os = { family = "debian" } }\n'
+    )
+    binaries = home / "bin"
+    binaries.mkdir()
+    launcher = binaries / "zester-basket"
+    launcher.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m basket "$@"\n')
+    launcher.chmod(0o755)
+    environ = {
+        **os.environ,
+        "PATH": f"{binaries}:{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),
+        "BASKET_CONFIG": str(home / "host.toml"),
+    }
+
+    def run(command):
+        # What the README writes below /etc is written below a directory of the test.
+        command = command.replace(" /etc/", f" {etc}/")
+        if "--config basket.toml" in command:  # made by import-salt, which cannot know where the server is
+            command += f" --server {shared_server.url}"
+        return subprocess.run(["bash", "-c", command], env=environ, cwd=home, capture_output=True, text=True, timeout=60)
+
+    agent = run("zester-basket agent --once")
+    assert agent.returncode == 0, agent.stderr
+    return run
+
+
+@pytest.mark.parametrize("command", list(commands()))
+def test_each_command_of_the_readme_works_as_it_stands(world, command):
+    done = world(command)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout or ">" in command or "publish" in command
+
+
+def test_the_first_python_of_the_readme_works(shared_server, capsys):
+    source = blocks("python")[0].replace("nats://127.0.0.1:4222", shared_server.url)
+    exec(compile(source, "README.md", "exec"), {})
+    with basket.connect(shared_server.url, peel_id="lb-01") as b:
+        assert b.value("lb-01", "custom.app_version") == "2.1.0"
+
+
+def test_the_rest_of_its_python_is_the_api_that_there_is(shared_server):
+    """Line by line: what it calls exists and takes these arguments. The loop over changes is left after its first turn."""
+    source = blocks("python")[1].replace("print(change.kind, change.peel_id, change.value)", "break")
+    with basket.connect(shared_server.url, peel_id="readme-02") as b:
+        b.publish("custom.app_version", "1")
+        b.publish_facts({"role": "webserver", "os": {"name": "linux"}})
+        b.publish("network.ip_addrs", "192.0.2.1")
+        seen = []
+        exec(compile(source, "README.md", "exec"), {"b": b, "print": lambda *shown: seen.append(shown)})
+        assert b.functions("readme-02") == []  # its last line but a few is flush()
+        assert b.status().mirror.functions == ("network.ip_addrs",)
+
+
+@pytest.mark.parametrize("text", blocks("toml"))
+def test_each_configuration_of_the_readme_is_valid(text):
+    config.parse(text)
+
+
+def test_the_template_of_the_readme_makes_a_backend(world, tmp_path):
+    (tmp_path / "haproxy.j2").write_text(blocks("jinja")[0])
+    deadline = time.monotonic() + 10
+    done = world(f"zester-basket render {tmp_path}/haproxy.j2")
+    while "server web-01 " not in done.stdout and time.monotonic() < deadline:
+        done = world(f"zester-basket render {tmp_path}/haproxy.j2")
+    assert re.search(r"^    server web-01 [0-9.]+:8080 check$", done.stdout, flags=re.MULTILINE), done.stderr
