@@ -27,7 +27,10 @@ OTHERS = (
     DemoPeel("db-01", "database", "192.0.2.21:5432"),
 )
 
-FIRST_RELEASE: Dict[str, str] = {"web-01": "2.1.0", "web-02": "2.1.0", "db-01": "15.6"}
+NEWCOMER = DemoPeel("web-03", "webserver", "192.0.2.13:8080")
+"""Comes later, to be found by a template."""
+
+FIRST_RELEASE: Dict[str, str] = {"web-01": "2.1.0", "web-02": "2.1.0", "db-01": "15.6", "web-03": "2.2.0"}
 NEXT_RELEASE = "2.2.0"
 
 
@@ -37,7 +40,7 @@ def this_host(name: Callable[[], str] = socket.gethostname) -> str:
         made = sanitize_peel_id(name())
     except InvalidKeyError:
         return "this-host"
-    return "this-host" if made in {other.peel_id for other in OTHERS} else made
+    return "this-host" if made in {other.peel_id for other in (*OTHERS, NEWCOMER)} else made
 
 
 def asker_config(peel_id: str, url: str, state: str) -> str:
@@ -63,6 +66,28 @@ def peel_config(peel: DemoPeel, url: str, state: str, release: str) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def template_config(source: str, destination: str) -> str:
+    """What has an agent keep ``destination`` current; with a short quiet time, for nobody wants to wait for a demo."""
+    return f"""
+[[template]]
+source = {_text(source)}
+destination = {_text(destination)}
+check = ["grep", "-q", "server", "{{path}}"]
+wait = ["50ms", "1s"]
+
+[basket.expect]
+"service.address" = "/[0-9.]+:[0-9]+/"
+"""
+
+
+BACKEND_TEMPLATE = """\
+backend web
+{% for web in basket("role:webserver", "service.address", min=1) %}
+    server {{ web.peel_id }} {{ web.value }} check
+{% endfor %}
+"""
 
 
 def _head(peel_id: str, url: str, state: str) -> List[str]:

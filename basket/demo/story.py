@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shlex
 import sys
 import time
@@ -49,6 +50,7 @@ def _tell(stage: Stage, say: Say) -> None:
         _questions(stage, say, host)
         _change(stage, say, b)
     _backend(stage, say)
+    _template(stage, say, host)
 
 
 def _server(stage: Stage, say: Say, host: str) -> None:
@@ -108,12 +110,15 @@ def _questions(stage: Stage, say: Say, host: str) -> None:
 
 def _change(stage: Stage, say: Say, b: Any) -> None:
     before = b.value("web-02", "custom.release")
+    watch = b.watch("web-02", "custom.release")
+    watch.wait(5)  # what is there already
     say(f"4. A change. web-02 gets a new release; its agent looks at the file every {peels.LOOKS_EVERY}:")
     path = stage.directory / "web-02.release"
     say(f"   $ echo {peels.NEXT_RELEASE} > {shlex.quote(str(path))}")
     stage.write(path.name, peels.NEXT_RELEASE + "\n")
-    seconds = stage.wait("the new release of web-02", lambda: bool(b.value("web-02", "custom.release") != before))
-    say(f"   Here {before} became {b.value('web-02', 'custom.release')} {seconds * 1000:.0f} ms later.")
+    seconds = stage.wait("the new release of web-02", lambda: watch.wait(0.05) is not None)
+    watch.stop()
+    say(f"   A watch told it here: {before} became {b.value('web-02', 'custom.release')} {seconds * 1000:.0f} ms later.")
     _command(stage, say, ["get", "role:webserver", "custom.release"])
     say("")
 
@@ -125,6 +130,32 @@ def _backend(stage: Stage, say: Say) -> None:
     _indented(say, [script.read_text(encoding="utf-8")])
     say(f"   $ python {shlex.quote(str(script))}")
     _indented(say, [stage.run([str(script)])])
+    say("")
+
+
+def _template(stage: Stage, say: Say, host: str) -> None:
+    if importlib.util.find_spec("jinja2") is None:
+        say("6. An agent keeps such a file current by itself, from a template: pip install 'zester-basket[template]'.")
+        say("")
+        return
+    source = stage.write("backend.cfg.j2", peels.BACKEND_TEMPLATE)
+    destination = stage.directory / "backend.cfg"
+    more = peels.template_config(str(source), str(destination))
+    config = stage.directory / f"{host}.toml"
+    say(f"6. The same as a template that an agent keeps current. {host}'s configuration gets this, while its agent runs:")
+    stage.write(config.name, config.read_text(encoding="utf-8") + more)
+    _indented(say, [more.strip()], prefix="       ")
+    stage.wait("the file that the template makes", lambda: destination.exists())
+    new = peels.NEWCOMER
+    say(f"   A third web server comes up, and {destination.name} knows it, without anybody asking:")
+    release = stage.write(f"{new.peel_id}.release", peels.FIRST_RELEASE[new.peel_id] + "\n")
+    state = str(stage.directory / "state" / new.peel_id)
+    path = stage.write(f"{new.peel_id}.toml", peels.peel_config(new, stage.server.url, state, str(release)))
+    say(f"   $ zester-basket --config {shlex.quote(str(path))} agent &")
+    stage.start_agent(new.peel_id, path)
+    seconds = stage.wait(f"{new.peel_id} in {destination}", lambda: new.address in destination.read_text(encoding="utf-8"))
+    say(f"   $ cat {shlex.quote(str(destination))}          # {seconds:.1f} s after the agent was started")
+    _indented(say, [destination.read_text(encoding="utf-8")])
     say("")
 
 

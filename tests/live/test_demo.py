@@ -55,9 +55,10 @@ def test_it_tells_the_whole_story_and_cleans_up():
     assert_nothing_left(DIRECTORY.search(out).group(1))
     assert re.search(r"web-01 +linux +yes", out)
     assert "web-02  192.0.2.12:8080" in out
-    assert re.search(r"Here 2\.1\.0 became 2\.2\.0 \d+ ms later", out)
+    assert re.search(r"here: 2\.1\.0 became 2\.2\.0 \d+ ms later", out)
     assert "backend web\n         server web-01 192.0.2.11:8080 check\n         server web-02 192.0.2.12:8080 check\n" in out
-    assert "db-01" not in out.partition("HAProxy backend:")[2]
+    assert "db-01" not in out.partition("HAProxy backend:")[2].partition("6. ")[0]
+    assert re.search(r"server web-03 192\.0\.2\.13:8080 check", out.partition("A third web server")[2])
 
 
 @pytest.mark.parametrize(
