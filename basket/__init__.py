@@ -18,7 +18,7 @@ _HOMES = {
     "Change": "basket.watch",
     "Watch": "basket.watch",
     "Mirror": "basket.mirror",
-    "Status": "basket.client",
+    "Status": "basket.status",
     "BasketError": "basket.errors",
     "ConfigError": "basket.errors",
     "TargetError": "basket.errors",
@@ -51,7 +51,6 @@ __all__ = ["__version__", *_HOMES]
 
 if TYPE_CHECKING:
     from basket.client import Basket as Basket
-    from basket.client import Status as Status
     from basket.connecting import connect as connect
     from basket.entry import Entry as Entry
     from basket.entry import Peel as Peel
@@ -82,6 +81,7 @@ if TYPE_CHECKING:
     from basket.errors import ValueTooLargeError as ValueTooLargeError
     from basket.errors import WrongThreadError as WrongThreadError
     from basket.mirror import Mirror as Mirror
+    from basket.status import Status as Status
     from basket.watch import Change as Change
     from basket.watch import Watch as Watch
 

@@ -14,7 +14,6 @@ from typing import (
     Iterable,
     List,
     Mapping,
-    NamedTuple,
     Optional,
     Sequence,
     Tuple,
@@ -37,26 +36,16 @@ from basket.live import Live
 from basket.presence import FEW, Presence, heartbeat
 from basket.resolve import Resolver
 from basket.selecting import Records, Selector, document
+from basket.status import Status
 from basket.target import Target, conjunction, exact_ids, matcher, matches_factless, needs_facts, parse
 
 if TYPE_CHECKING:
-    from basket.mirror import Mirror, MirrorStatus
+    from basket.mirror import Mirror
     from basket.watch import Change, Watch
 
 _UTC = datetime.timezone.utc
 _NO_DEFAULT: Any = object()
 _LONGEST = threading.TIMEOUT_MAX / 2
-
-
-class Status(NamedTuple):
-    """``state``: connected, suspended or closed; ``error``: why it is suspended; ``connections`` made so far;
-    ``mirror``: None without one."""
-
-    state: str
-    error: Optional[BasketError]
-    connections: int
-    server_version: str
-    mirror: Optional[MirrorStatus]
 
 
 class Basket:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import time
 from types import TracebackType
-from typing import Any, Callable, Dict, FrozenSet, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple, Type
+from typing import Any, Callable, Dict, FrozenSet, Iterable, List, Mapping, Optional, Sequence, Set, Type
 
 from basket.bus.feed import Feed
 from basket.bus.record import Record, moment
 from basket.errors import BasketError, BucketMissingError, PermissionDeniedError
 from basket.keys import split_key
 from basket.outcomes import Outcomes
+from basket.status import MirrorStatus
 from basket.target import Target
 
 HEARTBEAT_LIFE = 30.0
@@ -23,17 +24,6 @@ HEARTBEAT_LIFE = 30.0
 
 NOBODY_KNOWS = (BucketMissingError, PermissionDeniedError)
 """Why heartbeats may be unknown for good: values are answered without them then."""
-
-
-class MirrorStatus(NamedTuple):
-    """``functions``: those covered, None for all; ``current``: whether it is complete and its connection up; ``values`` and
-    ``peels`` it holds; ``reads``: how many times everything had to be read anew."""
-
-    functions: Optional[Tuple[str, ...]]
-    current: bool
-    values: int
-    peels: int
-    reads: int
 
 
 class Mirror:
