@@ -473,7 +473,7 @@ class Basket:
                 few[name][peel_id] = record
             return few, alive
         found = self._selector.records(tree, functions, deadline=deadline)
-        peel_ids = sorted({peel_id for records in found.values() for peel_id in records})
+        peel_ids = list({peel_id for records in found.values() for peel_id in records})
         return found, self._presence.of(peel_ids, deadline=deadline, fresh=alive_matters)
 
     def _mirrored(self, tree: Target, functions: List[str], mirror: Mirror) -> Records:
