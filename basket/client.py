@@ -203,6 +203,12 @@ class Basket:
         records = bulk.read_keys(self._basket, keys, deadline=self._deadline(timeout)) if keys else []
         return {split_key(self._key(record))[1]: record.revision for record in records}
 
+    def delete_facts(self, peel_id: Optional[str] = None, *, timeout: Optional[float] = None) -> bool:
+        """Remove the facts of ours, or of another peel, so that no target by fact selects it any more; True if there were
+        any."""
+        bucket = self._own_facts if peel_id is None else self._facts
+        return bucket.delete(self._someone(peel_id), deadline=self._deadline(timeout))
+
     def publish_facts(self, document: Mapping[str, Any], *, timeout: Optional[float] = None) -> int:
         """Store this peel's facts; the revision."""
         return self._own_facts.put(self.peel_id, encode(document), deadline=self._deadline(timeout))
@@ -393,6 +399,8 @@ class Basket:
         each key. Returns once the present values are at hand, or raises at the deadline; ``stop`` it, or use ``with``.
         """
         functions = [function] if isinstance(function, str) else list(dict.fromkeys(function))
+        if callback is not None and not callable(callback):
+            raise TypeError(f"callback is a function that takes a Change, not {type(callback).__name__}")
         for name in functions:
             check_function(name)
         if not functions:

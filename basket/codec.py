@@ -81,7 +81,7 @@ def _reason(data: bytes, error: Exception) -> str:
         return "empty, so not MessagePack"
     if type(error).__name__ == "ExtraData":
         return f"{len(data)} bytes that hold more than one MessagePack value"
-    text = str(error) or type(error).__name__
+    text = str(error) or "malformed"
     return f"{len(data)} bytes that are not one MessagePack value: {text[:200]}"
 
 

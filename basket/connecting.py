@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any, Callable, List, Optional, Tuple, Union
 
 from basket import exposure
 from basket.bus.settings import DEFAULT_URL, Settings
 from basket.client import Basket
-from basket.errors import BasketError
+from basket.errors import BasketError, ConfigError
 from basket.keys import check_peel_id
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ def connect(
     url_or_list: Addresses = None,
     *,
     peel_id: Optional[str] = None,
-    config: Union[str, Config, None] = None,
+    config: Union[str, os.PathLike[str], Config, None] = None,
     timeout: Optional[float] = None,
     user: Optional[str] = None,
     password: Optional[str] = None,
@@ -61,11 +62,13 @@ def make(
     url_or_list: Addresses = None,
     *,
     peel_id: Optional[str] = None,
-    config: Union[str, Config, None] = None,
+    config: Union[str, os.PathLike[str], Config, None] = None,
     timeout: Optional[float] = None,
     **ways_in: Optional[str],
 ) -> Basket:
     """As ``connect``, but without connecting yet: ``open`` does that."""
+    if isinstance(config, os.PathLike):
+        config = os.fspath(config)
     if isinstance(config, str) or (config is None and url_or_list is None):
         from basket.config import load
 
@@ -127,6 +130,11 @@ def _settings(addresses: Addresses, ways_in: Any, config: Optional[Config], inbo
     given = {key: value for key, value in ways_in.items() if value is not None}
     if isinstance(addresses, str):
         addresses = [part.strip() for part in addresses.split(",") if part.strip()]
+    if addresses is not None and not addresses:
+        # Never the default: an unset variable in a script would talk to another server.
+        raise ConfigError("no server address: give one such as nats://127.0.0.1:4222, or none at all for the configured one")
+    if ("user" in given) != ("password" in given):
+        raise ConfigError("user and password go together")
     if config is None:
         return Settings(urls=tuple(addresses or (DEFAULT_URL,)), name=name, inbox=inbox, **given)
     nats = config.nats

@@ -13,6 +13,10 @@ from basket.errors import InvalidKeyError
 PEEL_ID_MAX = 64
 """Longest peel id, in characters."""
 
+FUNCTION_MAX = 512
+"""Longest function name, in characters: NATS cuts the connection of who sends a line of more than 4,096 bytes, and a key
+stands in one line twice."""
+
 _PEEL_ID = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_-]*\Z")
 _FUNCTION = re.compile(r"[-/_=a-zA-Z0-9]+(?:\.[-/_=a-zA-Z0-9]+)*\Z")
 _NOT_ID = re.compile(r"[^a-zA-Z0-9_-]")
@@ -63,6 +67,10 @@ def check_function(name: str) -> str:
     """The function name itself if it may stand in a key; otherwise InvalidKeyError."""
     if not isinstance(name, str):
         raise InvalidKeyError(f"a function name is a string, not {type(name).__name__}")
+    if len(name) > FUNCTION_MAX:
+        raise InvalidKeyError(
+            f"bad function name {name[:40] + '...'!r}: {len(name)} characters, at most {FUNCTION_MAX} are allowed"
+        )
     if not _FUNCTION.match(name):
         raise InvalidKeyError(
             f"bad function name {name!r}: it is made of letters, digits, '-', '_', '/' and '=', in parts joined by single dots"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import collections
 import logging
+import sys
 import threading
 import time
 from types import TracebackType
@@ -215,7 +216,11 @@ class Watch:
                     return
                 callback(change)
             except Exception:
-                log.exception("a watch callback failed")
+                if logging.getLogger().handlers:
+                    log.exception("a watch callback failed")
+                else:  # nobody set up logging: as Python tells of any thread's failure, for silence would look like "no change"
+                    told = (*sys.exc_info(), threading.current_thread())
+                    threading.excepthook(threading.ExceptHookArgs(told))
 
     # -- finding out ----------------------------------------------------------------------------------------------------------
 

@@ -88,6 +88,7 @@ def farewell(functions: Iterable[str]) -> Callable[[Basket], None]:
     def delete(basket: Basket) -> None:
         for name in names:
             basket.delete(name)
+        basket.delete_facts()
 
     return delete
 

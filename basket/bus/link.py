@@ -302,6 +302,7 @@ class Link:
         known, token = s.secrets()
         if user and not password:  # nats://token@host
             user, token = "", user
+        s.check_credentials()
         context = s.tls_context()
         if context is not None and not address.startswith("ws"):
             client.encrypted_only = redacted(url)
@@ -541,7 +542,10 @@ class Link:
     def _ask(self, make: Callable[[], W], start: Callable[[W], Tuple[Any, ...]], deadline: float, write: bool) -> W:
         begun = time.monotonic()
         sent = False
+        pause = RETRY_FIRST
         while True:
+            if pause > RETRY_FIRST:
+                threading.Event().wait(max(0.0, min(pause, deadline - time.monotonic())))
             try:
                 thread = self._ready(deadline)
             except ServerError as error:
@@ -576,6 +580,8 @@ class Link:
                         "writing it again is harmless"
                     )
                 raise translate.no_answer(waiter.subject or "many", deadline - begun)
+            if sent:  # lost with it a second time: perhaps the question itself is what the server cannot stand
+                pause = min(pause * 2, RETRY_MOST)
             sent = sent or waiter.sent
 
     def _patiently(self, waiter: W, thread: loops.LoopThread, start: Callable[[W], Tuple[Any, ...]], deadline: float) -> bool:

@@ -39,6 +39,21 @@ class Settings:
         """Password and token as they are now: somebody may have changed them where they are kept."""
         return _in_file(self.password_file) or self.password, _in_file(self.token_file) or self.token
 
+    def check_credentials(self) -> None:
+        """ConfigError where the credentials file cannot be read or is none: nats-py looks at it only where the server asks
+        who is calling, and would connect as nobody otherwise."""
+        if self.credentials is None:
+            return
+        try:
+            with open(self.credentials, encoding="utf-8") as file:
+                text = file.read(1 << 20)
+        except OSError as error:
+            raise ConfigError(f"cannot read {self.credentials}: {error.strerror}") from error
+        except ValueError as error:
+            raise ConfigError(f"{self.credentials} is no credentials file: not text") from error
+        if "BEGIN NATS USER JWT" not in text or "BEGIN USER NKEY SEED" not in text:
+            raise ConfigError(f"{self.credentials} is no credentials file: it holds no user JWT with its seed")
+
     def tls_context(self) -> Optional[ssl.SSLContext]:
         """A context that verifies the server, or None where TLS was not asked for. Reads the files named."""
         wanted = self.tls_ca or self.tls_cert or self.tls_first or any(u.startswith(("tls:", "wss:")) for u in self.urls)

@@ -54,6 +54,8 @@ def connection_error(error: BaseException, url: str) -> BasketError:
         return AuthError(f"{where} refused these credentials: {text}")
     if isinstance(error, ImportError):
         return ConfigError("credentials and nkey seeds need the nkeys package: pip install 'zester-basket[nkeys]'")
+    if type(error).__module__.split(".")[0] in ("nkeys", "binascii") or "nkeys:" in text:
+        return ConfigError(f"the nkey seed, or the one in the credentials file, is none: {text}")
     if isinstance(error, ConnectionRefusedError):
         return UnreachableError(f"no NATS server reachable at {where}: connection refused")
     if isinstance(error, (asyncio.TimeoutError, TimeoutError)):

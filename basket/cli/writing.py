@@ -134,7 +134,9 @@ def _delete(args: argparse.Namespace) -> int:
                 return agreed
         owner = peel_id or basket.peel_id
         if args.function is None:
-            return _told_all(owner, basket.flush(peel_id))
+            # A peel of another name is gone for good, its facts too; our own agent goes on telling ours.
+            forgotten = peel_id is not None and basket.delete_facts(peel_id)
+            return _told_all(owner, basket.flush(peel_id), forgotten)
         return _told_one(owner, args.function, basket.delete(args.function, peel_id=peel_id))
 
 
@@ -155,9 +157,10 @@ def _told_one(peel_id: str, function: str, there: bool) -> int:
     return exits.NOTHING
 
 
-def _told_all(peel_id: str, removed: int) -> int:
-    if removed:
-        message(f"deleted {removed} value{'s' if removed > 1 else ''} of {peel_id}")
+def _told_all(peel_id: str, removed: int, forgotten: bool = False) -> int:
+    if removed or forgotten:
+        facts = ", and its facts" if forgotten else ""
+        message(f"deleted {removed} value{'' if removed == 1 else 's'} of {peel_id}{facts}")
         return exits.OK
     message(f"{peel_id} publishes nothing, so nothing was deleted; 'zester-basket peels' lists the peels")
     return exits.NOTHING

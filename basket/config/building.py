@@ -145,6 +145,12 @@ def _facts(table: Table, defaults: FactsSection) -> FactsSection:
     custom = table.mapping("custom")
     if custom:
         from basket.codec import encode
+        from basket.facts import KNOWN
+
+        sections = {path.split(".")[0] for path in KNOWN if "." in path}
+        for name in sorted(sections.intersection(custom)):
+            if not isinstance(custom[name], dict):
+                raise table.error("custom", f"{name} would hide all facts under {name!r}; choose another name, or give a table")
 
         try:
             encode(custom)
