@@ -395,7 +395,7 @@ def test_a_server_that_is_out_of_reach_is_called_at_a_bearable_rate(server, conn
     assert 2 <= wire.calls - before <= 10
     assert time.process_time() - used < 0.5
     wire.mend()
-    until(lambda: b.status().mirror.current, 3, "the mirror")
+    until(lambda: b.status().mirror.current, 10, "the mirror")
 
 
 def test_a_dead_wire_that_nobody_reports_is_noticed_by_the_silence(server, connect, wire, impatient, monkeypatch):
@@ -411,12 +411,12 @@ def test_a_dead_wire_that_nobody_reports_is_noticed_by_the_silence(server, conne
     wire.hold()
     web.publish("n.ip", 2)
     # Each bucket's feed has a silence of its own.
-    until(lambda: not any(feed.current for feed in b._live._feeds.values()), 3, "the doubt")
+    until(lambda: not any(feed.current for feed in b._live._feeds.values()), 10, "the doubt")
     assert not mirror.current
     assert b.value("web-01", "n.ip", stale_ok=True) == 1
     with pytest.raises(basket.ServerError):
         b.value("web-01", "n.ip", timeout=0.2)
-    until(lambda: b.state == "suspended", 3, "the end of the dead connection")
+    until(lambda: b.state == "suspended", 10, "the end of the dead connection")
     wire.cut()
     wire.release()
     settled(b, heard, {("web-01", "n.ip"): 2}, 3)
@@ -432,9 +432,9 @@ def test_a_frozen_server_that_goes_on_is_followed_again_by_one_consumer(server, 
     heard.wait_for(1)
     feed = b._live._feeds["basket"]
     os.kill(server.process.pid, signal.SIGSTOP)
-    until(lambda: not feed.current, 3, "the doubt")
+    until(lambda: not feed.current, 10, "the doubt")
     os.kill(server.process.pid, signal.SIGCONT)
-    until(lambda: feed.current, 3, "the recovery")
+    until(lambda: feed.current, 10, "the recovery")
     b.publish("n.ip", 2)
     settled(b, heard, {("lb-01", "n.ip"): 2})
     assert heard.brief == [("put", "lb-01", 1), ("put", "lb-01", 2)]
@@ -493,7 +493,7 @@ def test_threads_and_files_do_not_grow_over_outages(server, connect):
         server.kill()
         until(lambda: b.state == "suspended", what="noticing")
         server.start()
-        until(lambda: b.status().mirror.current, 3, "the mirror")
+        until(lambda: b.status().mirror.current, 10, "the mirror")
         return open_now()
 
     first = turn()
