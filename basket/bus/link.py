@@ -545,7 +545,8 @@ class Link:
         pause = RETRY_FIRST
         while True:
             if pause > RETRY_FIRST:
-                threading.Event().wait(max(0.0, min(pause, deadline - time.monotonic())))
+                with self._changed:  # which close() ends at once
+                    self._changed.wait_for(lambda: self._state == CLOSED, max(0.0, min(pause, deadline - time.monotonic())))
             try:
                 thread = self._ready(deadline)
             except ServerError as error:
