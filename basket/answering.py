@@ -11,7 +11,7 @@ from typing import Any, Callable, Dict, Mapping, Optional, Tuple
 
 from basket.bus.feed import Feed
 from basket.bus.link import Link
-from basket.bus.wire import Headers
+from basket.bus.headers import Headers
 from basket.codec import decode, encode
 from basket.errors import BasketError, DecodeError
 from basket.logs import Log

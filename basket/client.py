@@ -24,8 +24,9 @@ from typing import (
 
 from basket.bus import bulk
 from basket.bus.bucket import Bucket, BucketSpec
+from basket.bus.connection import CLOSED, CONNECTED, SUSPENDED
 from basket.bus.guarded import Guarded
-from basket.bus.link import CLOSED, CONNECTED, SUSPENDED, Link
+from basket.bus.link import Link
 from basket.bus.record import Record, moment
 from basket.bus.settings import Settings
 from basket.codec import decode, encode
@@ -189,7 +190,7 @@ class Basket:
         """Remove every value of ours, or of another peel; how many there were. PublishError names what could not be."""
         deadline = self._deadline(timeout)
         owner = self._someone(peel_id)
-        keys = [self._key(record) for record in bulk.read(self._basket, [f"{owner}.>"], deadline=deadline)]
+        keys = list(bulk.read(self._basket, f"{owner}.>", bulk.as_stored, deadline=deadline))
         bucket = self._own if peel_id is None else self._basket
         removed, failed = bucket.delete_many(keys, deadline=deadline) if keys else ({}, {})
         if failed:
@@ -200,8 +201,8 @@ class Basket:
     def revisions(self, functions: Iterable[str], *, timeout: Optional[float] = None) -> Dict[str, int]:
         """Of our own ``functions`` those that the basket holds, each with its revision: whether it still has what we wrote."""
         keys = [join_key(self.peel_id, check_function(name)) for name in functions]
-        records = bulk.read_keys(self._basket, keys, deadline=self._deadline(timeout)) if keys else []
-        return {split_key(self._key(record))[1]: record.revision for record in records}
+        records = bulk.read_keys(self._basket, keys, bulk.as_stored, deadline=self._deadline(timeout)) if keys else {}
+        return {split_key(key)[1]: record.revision for key, record in records.items()}
 
     def delete_facts(self, peel_id: Optional[str] = None, *, timeout: Optional[float] = None) -> bool:
         """Remove the facts of ours, or of another peel, so that no target by fact selects it any more; True if there were
@@ -335,8 +336,7 @@ class Basket:
         mirror = self._mirror_for((), False, deadline, facts=False, alive=None)
         if mirror is not None and mirror.covers_all:
             return mirror.functions_of(owner)
-        records = bulk.read(self._basket, [f"{owner}.>"], deadline=deadline)
-        return sorted(split_key(self._key(record))[1] for record in records)
+        return sorted(split_key(key)[1] for key in bulk.read(self._basket, f"{owner}.>", bulk.as_stored, deadline=deadline))
 
     def peels(self, target: str = "*", *, scope: Optional[str] = None, timeout: Optional[float] = None) -> List[str]:
         """The ids, sorted, of the peels that ``target`` selects among all that have facts or publish anything."""

@@ -23,10 +23,12 @@ _ROOM = 1 << 20
 """Items that arrays may claim to have, together, before anybody looks whether they are there: the decoder takes memory for
 them at once."""
 
-_CONTAINERS = bytes([*range(0x80, 0xA0), *range(0xDC, 0xE0)])
+_CONTAINERS = frozenset([*range(0x80, 0xA0), *range(0xDC, 0xE0)])
 """What a map or an array begins with."""
 
-_NO_CONTAINERS = bytes(set(range(256)) - set(_CONTAINERS))
+_NO_CONTAINERS = bytes(set(range(256)) - _CONTAINERS)
+
+_unpack = msgpack.unpackb
 
 _PLAIN = (type(None), bool, int, float, str, bytes, bytearray, memoryview, datetime.datetime, msgpack.ExtType, msgpack.Timestamp)
 
@@ -50,14 +52,14 @@ def decode(data: bytes) -> Any:
     DecodeError for anything else: empty, cut short, trailing bytes, bad UTF-8, nested more than MAX_DEPTH levels deep, larger
     than MAX_BYTES, or claiming items that are not there. What anybody may have written costs no more memory than it is worth.
     """
-    if data[:1] in _CONTAINERS:
+    if data and data[0] in _CONTAINERS:
         _check_shape(data)
     try:
-        return msgpack.unpackb(data, raw=False, strict_map_key=False, timestamp=3)
+        return _unpack(data, strict_map_key=False, timestamp=3)
     except (ValueError, OverflowError) as error:
         # A time outside the years 1 to 9999 has no datetime; MessagePack's own type still holds it.
         try:
-            return msgpack.unpackb(data, raw=False, strict_map_key=False, timestamp=0)
+            return _unpack(data, strict_map_key=False, timestamp=0)
         except Exception:
             raise DecodeError(_reason(data, error)) from error
     except Exception as error:  # unhashable map keys, StackError, FormatError: whatever a hostile writer finds

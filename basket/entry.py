@@ -58,7 +58,7 @@ class Peel(NamedTuple):
 def entry(record: Record, peel_id: str, function: str, online: Optional[bool]) -> Entry:
     """The Entry for a stored record; a value that cannot be decoded becomes its ``error`` and breaks nothing."""
     try:
-        # Not through Entry(...), for what its __new__ costs where there are thousands.
-        return _new(Entry, (peel_id, function, decode(record.data), record.revision, record.stamp, online, None))
+        # Not through Entry(...), for what its __new__ costs where there are thousands; so does looking for fields by name.
+        return _new(Entry, (peel_id, function, decode(record[1]), record[2], record[3], online, None))
     except DecodeError as error:
         return Entry(peel_id, function, None, record.revision, record.stamp, online, str(error))

@@ -43,12 +43,12 @@ class Live:
         self._scopes = 0  # how many were set: a watch that was begun under one must not miss the next
         self._mirror: Optional[Mirror] = None
         self._service: Optional[ResolveService] = None
-        self._generation = self._link.generation  # at the very end: other threads of a forked child look at it
+        self._generation = loops.generation  # at the very end: other threads of a forked child look at it
 
     def _here(self) -> None:
         """In the child of a fork, what the parent watched is not ours."""
         with loops.fork_lock():
-            if self._generation != self._link.generation:
+            if self._generation != loops.generation:
                 self._reset()
 
     def _feed(self, bucket: Bucket) -> Feed:
@@ -135,7 +135,7 @@ class Live:
     @property
     def mirrored(self) -> Optional[Mirror]:
         """The mirror, if there is one in this process."""
-        return self._mirror if self._generation == self._link.generation else None
+        return self._mirror if self._generation == loops.generation else None
 
     def serve(self, groups: Callable[[], Mapping[str, str]], deadline: float) -> ResolveService:
         """The resolve service, started."""
@@ -159,7 +159,7 @@ class Live:
 
     def stop(self) -> None:
         """End it all, watches first. Waits for callbacks that are running, all together no longer than ``CALLBACKS_END``."""
-        if self._generation != self._link.generation:
+        if self._generation != loops.generation:
             return
         with self._lock:
             watches = [watch for watch, _ in self._watches]

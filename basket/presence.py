@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime
 import time
-from typing import Callable, Dict, FrozenSet, Iterable, List, Optional, Tuple
+from typing import Callable, Dict, FrozenSet, List, Optional, Tuple
 
 import basket
 from basket.bus import bulk
@@ -49,7 +49,7 @@ class Presence:
         """
         try:
             if len(peel_ids) <= FEW:
-                alive: FrozenSet[str] = frozenset(self._seen(peel_ids, deadline))
+                alive = frozenset(bulk.read_keys(self._bucket, peel_ids, bulk.as_stored, deadline=deadline))
             else:
                 alive = self._all(deadline, fresh)
         except (BucketMissingError, PermissionDeniedError):
@@ -76,15 +76,10 @@ class Presence:
 
     def last_seen(self, *, deadline: float) -> Optional[Dict[str, datetime.datetime]]:
         """The time of the last heartbeat of every peel that is alive; None where nobody may know."""
-        prefix = len(self._bucket.spec.prefix)
         try:
-            return {r.subject[prefix:]: moment(r.stamp) for r in bulk.read(self._bucket, ["*"], deadline=deadline)}
+            return bulk.read(self._bucket, "*", lambda peel_id, record: moment(record.stamp), deadline=deadline)
         except (BucketMissingError, PermissionDeniedError):
             return None
-
-    def _seen(self, peel_ids: Iterable[str], deadline: float) -> List[str]:
-        prefix = len(self._bucket.spec.prefix)
-        return [r.subject[prefix:] for r in bulk.read_keys(self._bucket, peel_ids, deadline=deadline)]
 
     def _all(self, deadline: float, fresh: bool) -> FrozenSet[str]:
         if fresh or self._clock() - self._listed_at > LIST_AGE:

@@ -8,12 +8,14 @@ an empty list.
 from __future__ import annotations
 
 import time
-from typing import Any, Callable, FrozenSet, Optional
+from typing import Callable, FrozenSet, Optional
 
-from basket.bus.link import CONNECTED, Link
+from basket.bus.connection import CLOSED, CONNECTED
+from basket.bus.headers import NO_RESPONDERS
+from basket.bus.link import Link
 from basket.codec import decode, encode
-from basket.errors import BasketError, DecodeError, InvalidKeyError
-from basket.keys import check_peel_id
+from basket.errors import BasketError, DecodeError
+from basket.keys import is_peel_id
 from basket.logs import Log
 from basket.target import Target, shared_expression
 
@@ -24,8 +26,6 @@ PATIENCE = 0.5
 
 AVOIDED = 30.0
 """Seconds for which such a service, or one we may not ask, is left alone."""
-
-NO_RESPONDERS = 503
 
 _log = Log(__name__)
 
@@ -53,7 +53,7 @@ class Resolver:
             _log.debug("the resolve service answered with junk", reason=str(error))
             return None
         except BasketError as error:
-            if self._link.state == "closed":
+            if self._link.state == CLOSED:
                 raise
             if self._link.state == CONNECTED:  # otherwise it is not the service's fault
                 self._avoid_until = self._clock() + AVOIDED
@@ -63,12 +63,5 @@ class Resolver:
         if not isinstance(answer, dict) or answer.get("err") or (peels is not None and not isinstance(peels, list)):
             _log.debug("the resolve service declined", reason=str(answer)[:200])
             return None
-        return frozenset(filter(_is_peel_id, peels or ()))
-
-
-def _is_peel_id(told: Any) -> bool:
-    """What others send becomes part of subjects: nothing but ids may pass."""
-    try:
-        return bool(check_peel_id(told) == told)
-    except InvalidKeyError:
-        return False
+        # What others send becomes part of subjects: nothing but ids may pass.
+        return frozenset(told for told in peels or () if isinstance(told, str) and is_peel_id(told))

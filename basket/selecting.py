@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, FrozenSet, List, Mapping, Optional, Set
+from typing import Any, Callable, Dict, FrozenSet, List, Mapping, Optional, Set, TypeVar
 
 from basket.bus import bulk
 from basket.bus.bucket import Bucket
@@ -15,6 +15,8 @@ from basket.target import Target, exact_ids, matcher, matches_factless, needs_fa
 
 FETCH_BY_NAME = 1000
 """Up to so many peels, known by id, have their values asked for by key; beyond that the function's values of all are read."""
+
+T = TypeVar("T")
 
 Records = Dict[str, Dict[str, Record]]
 """Function -> peel id -> stored value."""
@@ -39,16 +41,21 @@ class Selector:
             matches = lambda peel_id: match(peel_id, {})  # noqa: E731
         if named is not None and len(named) <= FETCH_BY_NAME:
             keys = [join_key(peel_id, name) for name in functions for peel_id in named if matches(peel_id)]
-            records = bulk.read_keys(self._values, keys, deadline=deadline) if keys else []
-        else:
-            records = bulk.read(self._values, [f"*.{name}" for name in functions], deadline=deadline)
-        found: Records = {name: {} for name in functions}
-        skip = len(self._values.spec.prefix)
-        for record in records:
-            peel_id, _, name = record.subject[skip:].partition(".")
-            if name in found and matches(peel_id):
+            found: Records = {name: {} for name in functions}
+            stored = bulk.read_keys(self._values, keys, bulk.as_stored, deadline=deadline) if keys else {}
+            for key, record in stored.items():
+                peel_id, name = split_key(key)
                 found[name][peel_id] = record
-        return found
+            return found
+        return {name: self._of_function(name, matches, deadline) for name in functions}
+
+    def _of_function(self, name: str, matches: Callable[[str], bool], deadline: float) -> Dict[str, Record]:
+        end = -len(name) - 1
+
+        def meant(key: str, record: Record) -> Optional[Record]:
+            return record if matches(key[:end]) else None
+
+        return {key[:end]: record for key, record in bulk.read(self._values, f"*.{name}", meant, deadline=deadline).items()}
 
     def matching(self, tree: Target, *, deadline: float) -> FrozenSet[str]:
         """The ids that a target with facts in it selects."""
@@ -57,22 +64,22 @@ class Selector:
             told = self._resolver.ask(tree, deadline=deadline)
             if told is not None:
                 return told
-        documents = self.facts(named, deadline=deadline)
         match = matcher(tree)
-        matched = {peel_id for peel_id, record in documents.items() if match(peel_id, document(record))}
+        outcomes = self._facts_of(named, lambda peel_id, record: match(peel_id, document(record)), deadline)
+        matched = {peel_id for peel_id, matches in outcomes.items() if matches}
         if matches_factless(tree):
-            others = named if named is not None else self.known(set(documents), deadline=deadline)
-            matched.update(peel_id for peel_id in others if peel_id not in documents and match(peel_id, {}))
+            others = named if named is not None else self.known(set(outcomes), deadline=deadline)
+            matched.update(peel_id for peel_id in others if peel_id not in outcomes and match(peel_id, {}))
         return frozenset(matched)
 
-    def facts(self, peel_ids: Optional[FrozenSet[str]] = None, *, deadline: float) -> Dict[str, Record]:
-        """The stored facts of all peels, or of these, in one exchange."""
+    def facts(self, *, deadline: float) -> Dict[str, Record]:
+        """The stored facts of all peels, in one exchange."""
+        return self._facts_of(None, bulk.as_stored, deadline)
+
+    def _facts_of(self, peel_ids: Optional[FrozenSet[str]], each: bulk.Each[T], deadline: float) -> Dict[str, T]:
         if peel_ids is not None:
-            records = bulk.read_keys(self._facts, sorted(peel_ids), deadline=deadline)
-        else:
-            records = bulk.read(self._facts, ["*"], deadline=deadline)
-        skip = len(self._facts.spec.prefix)
-        return {record.subject[skip:]: record for record in records}
+            return bulk.read_keys(self._facts, sorted(peel_ids), each, deadline=deadline)
+        return bulk.read(self._facts, "*", each, deadline=deadline)
 
     def known(self, with_facts: Optional[Set[str]] = None, *, deadline: float) -> Set[str]:
         """Every peel that has facts or publishes something now; keys that were deleted do not count."""

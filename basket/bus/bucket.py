@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple
 
 from basket.bus import translate
+from basket.bus.headers import NO_RESPONDERS, NOT_FOUND, Reply
 from basket.bus.link import Link
 from basket.bus.record import Record, from_direct, from_stored, moment
-from basket.bus.replies import Reply
 from basket.errors import (
     BasketError,
     BasketTimeoutError,
@@ -28,7 +28,6 @@ from basket.errors import (
 log = logging.getLogger("basket.bus")
 
 DELETED = {"KV-Operation": "DEL"}
-NOT_FOUND, NO_RESPONDERS = 404, 503
 _WINDOW_COUNT, _WINDOW_BYTES = 2000, 4 << 20
 """Most puts, and most bytes, on their way at once."""
 
@@ -86,8 +85,7 @@ class Bucket:
         self.direct = True
         """Whether direct gets are answered; learnt to be False from a bucket that somebody made without them."""
         self._seen = False
-        self._limited_on = 0
-        self._hidden_on = 0
+        self._limited_on = self._hidden_on = -1  # no epoch
 
     # -- the bucket itself ------------------------------------------------------------------------------------------------
 
@@ -95,18 +93,7 @@ class Bucket:
         """Ask JetStream's API about this bucket's stream, e.g. ``STREAM.INFO``; gives its answer, raises its error."""
         data = json.dumps(body).encode() if body is not None else b""
         reply = self.link.request(f"$JS.API.{verb}.{self.spec.stream}", data, deadline=deadline)
-        if reply.status == NO_RESPONDERS:
-            raise translate.no_jetstream()
-        answer = reply.json()
-        error = translate.api_error(answer, f"bucket {self.spec.name!r}")
-        if error is not None:
-            if getattr(error, "code", None) == translate.STREAM_NOT_FOUND:
-                raise BucketMissingError(
-                    f"bucket {self.spec.name!r} does not exist on this server: start an agent, or publish something",
-                    code=translate.STREAM_NOT_FOUND,
-                )
-            raise error
-        return answer
+        return translate.checked(reply, self.spec.name)
 
     def info(self, *, deadline: float) -> Dict[str, Any]:
         """The stream's configuration and state, as the server tells them."""
@@ -119,7 +106,7 @@ class Bucket:
             log.info("bucket %r was missing and has been made", self.spec.name)
         except (JetStreamError, PermissionDeniedError) as error:
             code = getattr(error, "code", None)
-            if code != 10058:  # the name is in use with another configuration: somebody was quicker
+            if code != translate.NAME_IN_USE:  # otherwise somebody was quicker, with another configuration
                 advice = ""
                 if isinstance(error, PermissionDeniedError):
                     advice = "; whoever runs the server makes it, with 'zester-basket permissions --protect'"
@@ -139,7 +126,7 @@ class Bucket:
         try:
             config = self.info(deadline=deadline).get("config", {})
         except PermissionDeniedError:  # what it asks for next tells
-            self._hidden_on = self.link.connections
+            self._hidden_on = self.link.epoch
             return
         except BucketMissingError:
             self.absent(deadline=deadline, make=False)
@@ -152,7 +139,7 @@ class Bucket:
     def hidden(self) -> bool:
         """Whether we may not ask about the bucket itself, nor have its keys listed, as a reader of some functions only. The
         next connection may be allowed more."""
-        return self._hidden_on == self.link.connections
+        return self._hidden_on == self.link.epoch
 
     def clock_ahead(self, *, deadline: float) -> float:
         """Seconds by which the server's clock is ahead of ours, to about half a round trip."""
@@ -192,11 +179,11 @@ class Bucket:
     def limited(self) -> bool:
         """Whether our permissions tell functions apart. They see the subject of a request, not its body: what is wanted has to
         stand in the subject then, and that is one key or one pattern a request."""
-        return self._limited_on == self.link.connections
+        return self._limited_on == self.link.epoch
 
     def found_limited(self) -> None:
         """The server has refused a request that names what it wants in its body. The next connection may be allowed more."""
-        self._limited_on = self.link.connections
+        self._limited_on = self.link.epoch
 
     def forbid_rollups(self, *, deadline: float) -> bool:
         """Have the server refuse messages that say by a header that they replace all others: no permission can forbid that
@@ -243,22 +230,20 @@ class Bucket:
         try:
             answer = self.api("STREAM.MSG.GET", {"last_by_subj": subject}, deadline=deadline)
         except JetStreamError as error:
-            if error.code == 10037:  # no message found
+            if error.code == translate.NO_MESSAGE:
                 return None
             raise
         return from_stored(answer["message"])
 
     def attempts(self, deadline: float) -> Iterator[int]:
         """Rounds of trying while ``absent`` finds reasons to: at least two, then until the deadline with a growing pause."""
-        import threading
-
         pause = 0.02
         for count in range(1000):
             yield count
             if count:
                 if time.monotonic() + pause > deadline:
                     return
-                threading.Event().wait(pause)
+                self.link.pause(time.monotonic() + pause)
                 pause = min(pause * 2, 0.5)
 
     def seen(self) -> None:
@@ -289,7 +274,7 @@ class Bucket:
         answer = reply.json()
         error = translate.api_error(answer, f"bucket {self.spec.name!r}: writing {key!r}")
         if error is not None:
-            if getattr(error, "code", None) == translate.MESSAGE_TOO_LARGE:
+            if error.code == translate.MESSAGE_TOO_LARGE:
                 limit = int(self.info(deadline=deadline).get("config", {}).get("max_msg_size") or 0)
                 raise ValueTooLargeError(
                     f"the value of {key!r} is {size} bytes, bucket {self.spec.name!r} takes at most {limit}: share less, or "

@@ -11,14 +11,14 @@ import json
 import threading
 import time
 import uuid
-from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Generic, Iterable, List, NamedTuple, Optional, Sequence, Set, Tuple, TypeVar
 
 from basket.bus import translate
-from basket.bus.bucket import NO_RESPONDERS, NOT_FOUND, Bucket
+from basket.bus.bucket import Bucket
 from basket.bus.consumer import consumer_request
-from basket.bus.record import Record, delivery, from_delivery, from_direct, moment
-from basket.bus.replies import BatchWaiter, header, status
-from basket.bus.wire import Headers
+from basket.bus.headers import NO_RESPONDERS, NOT_FOUND, Headers, header, status
+from basket.bus.record import Record, delivery, from_delivery, from_direct, take_direct_run
+from basket.bus.waiters import BatchWaiter
 from basket.errors import BasketTimeoutError, BucketMissingError, JetStreamError, PermissionDeniedError
 
 MOST_SUBJECTS = 1000
@@ -36,49 +36,94 @@ HEARTBEAT = 1.0
 BATCHED_SINCE = (2, 11)
 END_OF_BATCH = 204
 
+T = TypeVar("T")
+
+Each = Callable[[str, Record], Optional[T]]
+"""Called with a key and its record."""
+
 HISTORY_WORTH = 1.5
 """Stored messages per key from which on a consumer, which sends only the last of each, is the cheaper way."""
 
 
-def read(bucket: Bucket, patterns: Sequence[str], *, deadline: float) -> List[Record]:
-    """The last value of every key that matches one of the patterns (``*`` one part, ``>`` the rest), markers left out."""
-    found: Dict[str, Record] = {}
-    for pattern in patterns:
-        for record in _one(bucket, bucket.spec.prefix + pattern, deadline):
-            known = found.get(record.subject)
-            if known is None or known.revision < record.revision:
-                found[record.subject] = record
-    return [record for record in found.values() if not record.deleted]
+def as_stored(key: str, record: Record) -> Record:
+    """The plainest ``each``."""
+    return record
 
 
-def read_keys(bucket: Bucket, keys: Iterable[str], *, deadline: float) -> List[Record]:
-    """The values of exactly these keys; those that are not there are left out."""
-    subjects = [bucket.spec.prefix + key for key in dict.fromkeys(keys)]
-    found: List[Record] = []
-    for start in range(0, len(subjects), MOST_SUBJECTS):
-        part = subjects[start : start + MOST_SUBJECTS]
-        records = _multi_last(bucket, part, deadline) if _batches(bucket) else None
-        if records is None:  # what a server before 2.11 offers for a list of keys
-            keys_of_part = [subject[len(bucket.spec.prefix) :] for subject in part]
-            singly = read_few([(bucket, key) for key in keys_of_part], deadline=deadline)
-            records = [record for record in singly if record is not None]
-        found.extend(records)
-    return [record for record in found if not record.deleted]
+def read(bucket: Bucket, pattern: str, each: Each[T], *, deadline: float) -> Dict[str, T]:
+    """What ``each`` makes of the last value of every key that matches the pattern (``*`` one part, ``>`` the rest).
+
+    It is called on this thread, while the rest is still coming. Markers of deletion, and what it makes None of, are left out.
+    """
+    bucket.link.ready(deadline)  # what the server can do is known then
+    subject = bucket.spec.prefix + pattern
+    found = _by_pattern(bucket, subject, each, deadline) if _batches(bucket) and not _mostly_history(bucket, deadline) else None
+    if found is None:
+        bucket.require(deadline=deadline)
+        there = [] if bucket.hidden else bucket.subjects(pattern, deadline=deadline)
+        records = consume(bucket, [subject], deadline=deadline)
+        found = _gather(bucket, each, records + _passed_over(bucket, there, records, deadline))
+    return _present(found)
+
+
+def read_keys(bucket: Bucket, keys: Iterable[str], each: Each[T], *, deadline: float) -> Dict[str, T]:
+    """The same for exactly these keys."""
+    bucket.link.ready(deadline)
+    wanted = list(dict.fromkeys(keys))
+    found: Dict[str, Optional[T]] = {}
+    for start in range(0, len(wanted), MOST_SUBJECTS):
+        part = wanted[start : start + MOST_SUBJECTS]
+        told = None
+        if _batches(bucket):
+            told = _ask(bucket, {"multi_last": [bucket.spec.prefix + key for key in part]}, each, deadline)
+        if told is not None:
+            found.update(told.found)
+        else:  # what a server before 2.11 offers for a list of keys
+            singly = read_few([(bucket, key) for key in part], deadline=deadline)
+            found.update(_gather(bucket, each, [record for record in singly if record is not None]))
+    return _present(found)
+
+
+def _gather(bucket: Bucket, each: Each[T], records: List[Record]) -> Dict[str, Optional[T]]:
+    """By key; of one key the later record stands behind the earlier."""
+    skip = len(bucket.spec.prefix)
+    return {record[0][skip:]: None if record[4] else each(record[0][skip:], record) for record in records}
+
+
+def _present(found: Dict[str, Optional[T]]) -> Dict[str, T]:
+    return {key: made for key, made in found.items() if made is not None}
 
 
 def _batches(bucket: Bucket) -> bool:
     return bucket.direct and not bucket.limited and bucket.link.server_version >= BATCHED_SINCE
 
 
-def _ask(bucket: Bucket, body: Dict[str, object], deadline: float) -> Optional[BatchWaiter]:
-    """One batch; None where this server or bucket cannot do it, or these credentials may not."""
+class _Answer(NamedTuple, Generic[T]):
+    """One batch: what was made of it, and the waiter that it came to."""
+
+    found: Dict[str, Optional[T]]
+    waiter: BatchWaiter
+
+
+def _ask(bucket: Bucket, body: Dict[str, object], each: Each[T], deadline: float) -> Optional[_Answer[T]]:
+    """None where this server or bucket cannot do it, or these credentials may not."""
     data = json.dumps(body).encode()
+    subject = f"$JS.API.DIRECT.GET.{bucket.spec.stream}"
+    found: Dict[str, Optional[T]] = {}
+
+    def gather(records: List[Record]) -> None:
+        found.update(_gather(bucket, each, records))
+
+    def waiter() -> BatchWaiter:
+        found.clear()  # asked on another connection, from the beginning
+        return BatchWaiter(subject, from_direct, take_direct_run, gather)
+
     bucket.require(deadline=deadline)
     for _ in bucket.attempts(deadline):
         if not _batches(bucket):
             return None
         try:
-            answer = bucket.link.batch(f"$JS.API.DIRECT.GET.{bucket.spec.stream}", data, deadline=deadline, take=from_direct)
+            answer = bucket.link.batch(waiter, data, deadline=deadline)
         except PermissionDeniedError:
             bucket.found_limited()
             return None
@@ -90,28 +135,8 @@ def _ask(bucket: Bucket, body: Dict[str, object], deadline: float) -> Optional[B
         bucket.seen()
         if answer.end not in (END_OF_BATCH, NOT_FOUND):
             raise JetStreamError(f"bucket {bucket.spec.name!r}: a batched read was answered with status {answer.end}")
-        return answer
+        return _Answer(found, answer)
     raise bucket.unanswered()
-
-
-def _multi_last(bucket: Bucket, subjects: List[str], deadline: float) -> Optional[List[Record]]:
-    answer = _ask(bucket, {"multi_last": subjects}, deadline)
-    return None if answer is None else _records(answer)
-
-
-def _records(answer: BatchWaiter) -> List[Record]:
-    return [record for record in answer.taken if record is not None]
-
-
-def _one(bucket: Bucket, subject: str, deadline: float) -> List[Record]:
-    if _batches(bucket) and not _mostly_history(bucket, deadline):
-        records = _by_pattern(bucket, subject, deadline)
-        if records is not None:
-            return records
-    bucket.require(deadline=deadline)
-    there = [] if bucket.hidden else bucket.subjects(subject[len(bucket.spec.prefix) :], deadline=deadline)
-    records = consume(bucket, [subject], deadline=deadline)
-    return records + _passed_over(bucket, there, records, deadline)
 
 
 def _passed_over(bucket: Bucket, there: Iterable[str], records: List[Record], deadline: float) -> List[Record]:
@@ -134,19 +159,19 @@ def _mostly_history(bucket: Bucket, deadline: float) -> bool:
     return bool(state.get("messages", 0) > HISTORY_WORTH * max(1, state.get("num_subjects", 0)))
 
 
-def _by_pattern(bucket: Bucket, subject: str, deadline: float) -> Optional[List[Record]]:
-    records: List[Record] = []
+def _by_pattern(bucket: Bucket, subject: str, each: Each[T], deadline: float) -> Optional[Dict[str, Optional[T]]]:
+    found: Dict[str, Optional[T]] = {}
     start = 1
     while True:
         body = {"seq": start, "next_by_subj": subject, "batch": 1_000_000, "max_bytes": PAGE_BYTES}
-        answer = _ask(bucket, body, deadline)
+        answer = _ask(bucket, body, each, deadline)
         if answer is None:
             return None
-        page = _records(answer)
-        records.extend(page)
+        found.update(answer.found)
+        page: List[Record] = answer.waiter.taken
         # The closing status says how many are left: a page ends where the size, or the server's own bound, is reached.
-        if not page or header(answer.end_headers, "Nats-Num-Pending") in (None, "0"):
-            return records
+        if not page or header(answer.waiter.end_headers, "Nats-Num-Pending") in (None, "0"):
+            return found
         start = page[-1].revision + 1
 
 
@@ -161,8 +186,8 @@ def read_few(wanted: Sequence[Tuple[Bucket, str]], *, deadline: float) -> List[O
     if asked:
         subjects = [f"$JS.API.DIRECT.GET.{b.spec.stream}.{b.spec.prefix}{key}" for b, key in (wanted[i] for i in asked)]
         answers = wanted[0][0].link.request_many(subjects, [b""] * len(asked), deadline=deadline)
-        for error in answers.errors.values():
-            raise error
+        if answers.errors:
+            raise next(iter(answers.errors.values()))
         for place, reply in answers.replies.items():
             index = asked[place]
             code = 0 if reply.data else status(reply.headers)
@@ -202,7 +227,8 @@ def _consume_once(bucket: Bucket, subjects: List[str], headers_only: bool, deadl
     records: List[Record] = []
     done = threading.Event()
     lost = threading.Event()
-    begun = [float("inf")]
+    subjects_come: Set[bytes] = set()
+    expected: List[float] = [float("inf")]
 
     def gone() -> None:
         lost.set()
@@ -220,20 +246,21 @@ def _consume_once(bucket: Bucket, subjects: List[str], headers_only: bool, deadl
         record = from_delivery(about, reply, headers, data)
         if record is not None:
             records.append(record)
-            # Written since the beginning, and therefore behind everything that was there: with busy writers it goes on like
-            # this without end.
-            if place.pending == 0 or place.nanoseconds > begun[0]:
+            subjects_come.add(about)
+            # With busy writers it goes on without end. Of a key that is written anew the old value is gone and the new one still
+            # to come, so as many keys as there were at the beginning are what there was.
+            if place.pending == 0 or len(subjects_come) >= expected[0]:
                 done.set()
 
     name = uuid.uuid4().hex  # not to be guessed: who knows it may remove the consumer
     inbox, leave = bucket.link.open_inbox(receive, deadline=deadline, lost=gone)
     try:
         answer = _create_consumer(bucket, name, inbox, subjects, headers_only, deadline)
-        begun[0] = moment(answer.get("created")).timestamp() * 1e9
+        expected[0] = int(answer.get("num_pending", 0)) + int((answer.get("delivered") or {}).get("consumer_seq", 0))
         try:
-            if int(answer.get("num_pending", 0)) > 0 and not done.wait(max(0.0, deadline - time.monotonic())):
+            if len(subjects_come) < expected[0] and not done.wait(max(0.0, deadline - time.monotonic())):
                 raise BasketTimeoutError(
-                    f"bucket {bucket.spec.name!r}: only {len(records)} of {answer['num_pending']} values came before the deadline"
+                    f"bucket {bucket.spec.name!r}: only {len(records)} of {expected[0]} values came before the deadline"
                 )
         finally:
             bucket.link.send(f"$JS.API.CONSUMER.DELETE.{bucket.spec.stream}.{name}", b"")
@@ -250,14 +277,11 @@ def _create_consumer(
     )
     for _ in bucket.attempts(deadline):
         reply = bucket.link.request(asked, body, deadline=deadline)
-        if reply.status == NO_RESPONDERS:
-            raise translate.no_jetstream()
-        answer = reply.json()
-        error = translate.api_error(answer, f"bucket {bucket.spec.name!r}")
-        if error is None:
-            bucket.seen()
-            return answer
-        if getattr(error, "code", None) != translate.STREAM_NOT_FOUND:
-            raise error
-        bucket.absent(deadline=deadline, make=False)
+        try:
+            answer = translate.checked(reply, bucket.spec.name)
+        except BucketMissingError:
+            bucket.absent(deadline=deadline, make=False)
+            continue
+        bucket.seen()
+        return answer
     raise bucket.unanswered()

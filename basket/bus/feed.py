@@ -17,17 +17,20 @@ import time
 import uuid
 from typing import Any, Callable, Dict, Iterable, List, Optional, Set, Tuple, Type
 
+from basket.bus import loop as loops
 from basket.bus import translate
-from basket.bus.bucket import NO_RESPONDERS, Bucket
+from basket.bus.bucket import Bucket
+from basket.bus.connection import CLOSED, CONNECTED
 from basket.bus.consumer import consumer_request
+from basket.bus.headers import Headers, header, status
 from basket.bus.record import Record, delivery, from_delivery
-from basket.bus.replies import header, status
-from basket.bus.wire import Headers, WireClient
+from basket.bus.wire import WireClient
 from basket.errors import (
     BasketError,
     BasketTimeoutError,
     BucketMissingError,
     ClosedError,
+    JetStreamError,
     PermissionDeniedError,
     UnreachableError,
 )
@@ -58,7 +61,7 @@ class Feed:
     def __init__(self, bucket: Bucket) -> None:
         self._bucket = bucket
         self._link = bucket.link
-        self._generation = bucket.link.generation
+        self._generation = loops.generation
         self._wanted: Dict[str, int] = {}
         self._wishes = 0  # counts what was asked for: a copy made for an earlier wish may not pass for complete
         self._replaying = 0
@@ -128,20 +131,20 @@ class Feed:
     @property
     def inherited(self) -> bool:
         """Whether it came through a fork: it is the parent's then, and tells this process nothing."""
-        return self._generation != self._link.generation
+        return self._generation != loops.generation
 
     def wait(self, deadline: float, hopeless: Tuple[Type[BasketError], ...] = (PermissionDeniedError,)) -> None:
         """Until the copy is complete and the listeners know it, or nothing is wanted any more. Raises at ``deadline``, when the
         Basket is closed, and at once where the server gives a ``hopeless`` reason."""
         with self._changed:
             while (not self._current or self._replaying) and self._wanted:
-                if self._link.state == "closed":
+                if self._link.state == CLOSED:
                     raise ClosedError("this Basket is closed")
                 if isinstance(self._error, hopeless):
                     raise copy.copy(self._error)  # several threads may wait, and each adds its own traceback
                 left = deadline - time.monotonic()
                 if left <= 0 or not self._changed.wait(left):
-                    if self._link.state != "connected":
+                    if self._link.state != CONNECTED:
                         raise UnreachableError(str(self._link.last_error or "no connection to NATS"))
                     raise copy.copy(self._error) or BasketTimeoutError(
                         f"bucket {self._bucket.spec.name!r} could not be read in time"
@@ -152,7 +155,7 @@ class Feed:
     def connection_changed(self) -> None:
         """The link was lost, or made anew, or closed: what is known may be out of date."""
         self._set_current(False)
-        if self._link.state == "closed" and self._follower is not None:
+        if self._link.state == CLOSED and self._follower is not None:
             self._follower.end()  # now: before its task runs, the connection will be closed
         if self._again is not None:
             self._again.set()
@@ -180,7 +183,7 @@ class Feed:
     async def _run(self) -> None:
         assert self._again is not None
         delay = RETRY_FIRST
-        while self._wanted and self._link.state != "closed":
+        while self._wanted and self._link.state != CLOSED:
             self._again.clear()
             ours: Optional[BasketError] = None
             client = self._link.client
@@ -382,18 +385,13 @@ class _Consumer:
             self._asked = False
             self.end()
             raise
-        if reply.status == NO_RESPONDERS:
-            raise translate.no_jetstream()
-        answer = reply.json()
-        error = translate.api_error(answer, f"bucket {self._bucket.spec.name!r}")
-        if error is not None:
+        try:
+            answer = translate.checked(reply, self._bucket.spec.name)
+        except JetStreamError as error:
             self._asked = False
-            if getattr(error, "code", None) == translate.STREAM_NOT_FOUND:
-                # The server says so itself: nothing is there any more.
+            if isinstance(error, BucketMissingError):  # the server says so itself: nothing is there any more
                 self._follower.nothing_left()
-                name = self._bucket.spec.name
-                raise BucketMissingError(f"bucket {name!r} does not exist on this server", code=translate.STREAM_NOT_FOUND)
-            raise error
+            raise
         return int(answer.get("num_pending") or 0)
 
     def _receive(self, subject: bytes, reply: bytes, headers: Headers, data: bytes) -> None:

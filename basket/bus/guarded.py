@@ -61,7 +61,13 @@ class Guarded:
             return self._headers(key, len(values[key]), deleted)
 
         for _ in range(ROUNDS):
-            done, refused = self._bucket.put_many(todo, deadline=deadline, headers=headers)
+            try:
+                done, refused = self._bucket.put_many(todo, deadline=deadline, headers=headers)
+            except BasketError as broken:
+                if not stored and not failed:
+                    raise
+                failed.update(dict.fromkeys(todo, broken))  # the others are stored
+                return stored, failed
             stored.update(done)
             self._last.update(done)
             todo = {}

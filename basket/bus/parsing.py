@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import logging
 import re
-from typing import Any, Callable, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Mapping, Optional
 
 from nats.protocol.parser import AWAITING_CONTROL_LINE, CRLF_SIZE, Parser
 
@@ -18,16 +18,13 @@ log = logging.getLogger("basket.bus")
 Taker = Callable[[bytes, bytes, Optional[bytes], bytes], None]
 """Called with subject, reply subject, headers (None where there are none) and data."""
 
-Message = Tuple[Optional[bytes], bytes]
-"""Headers and data."""
-
-RunTaker = Callable[[bytes, List[Message]], None]
-"""Called with the subject and the messages in order."""
+RunTaker = Callable[[bytes, bytes, int, bytes], int]
+"""Called with the subject of several messages, the chunk they came in, the place where the first begins, and what the first
+line of each begins with. Takes as many as it likes, only whole ones, and gives the place behind the last."""
 
 # As the server writes them, with single spaces.
 _PLAIN = re.compile(rb"MSG ([^ \r]+) (\d+) (?:([^ \r]+) )?(\d+)\r\n")
 _HEADED = re.compile(rb"HMSG ([^ \r]+) (\d+) (?:([^ \r]+) )?(\d+) (\d+)\r\n")
-_SIZES = re.compile(rb"(\d+) (\d+)\r\n")
 
 
 def is_as_expected() -> bool:
@@ -42,8 +39,8 @@ def is_as_expected() -> bool:
 
 
 class BurstParser(Parser):  # type: ignore[misc]
-    """``takers``: by the number of the subscription, who gets its messages; ``run_takers``: who gets many in one call, where
-    they came with the same subject. Both are looked up anew each time."""
+    """``takers``: by the number of the subscription, who gets its messages; ``run_takers``: who is asked first where several
+    came with the same subject, and may take many in one go. Both are looked up anew each time."""
 
     def __init__(self, client: Any, takers: Mapping[int, Taker], run_takers: Mapping[int, RunTaker]) -> None:
         super().__init__(client)
@@ -78,33 +75,16 @@ class BurstParser(Parser):  # type: ignore[misc]
             end = begin + int(found[5 if headed else 4])
             if taker is None or end + CRLF_SIZE > size:
                 return at
+            begun, at = at, end + CRLF_SIZE
             try:
                 # Those of a batch have all but the sizes in common, and come by the thousand.
-                common = data[at : found.start(4)]
-                if headed and not found[3] and sid in self._run_takers and data.startswith(common, end + CRLF_SIZE):
-                    messages, at = _run(data, at, common)
-                    self._run_takers[sid](found[1], messages)
-                    continue
-                at = end + CRLF_SIZE
+                common = data[begun : found.start(4)]
+                if headed and not found[3] and sid in self._run_takers and data.startswith(common, at):
+                    reached = self._run_takers[sid](found[1], data, begun, common)
+                    if reached > begun:
+                        at = reached
+                        continue
                 body = begin + int(found[4]) if headed else begin
                 taker(found[1], found[3] or b"", data[begin:body] or None, data[body:end])
             except Exception:  # it would end nats-py's reading for good, with the connection seeming alive
                 log.exception("a receiver failed")
-
-
-def _run(data: bytes, at: int, common: bytes) -> Tuple[List[Message], int]:
-    """The whole messages from ``at`` on whose first line begins with ``common``, and where they end."""
-    messages: List[Message] = []
-    skip, size, sizes = len(common), len(data), _SIZES.match
-    while data.startswith(common, at):
-        found = sizes(data, at + skip)
-        if found is None:
-            break
-        begin = found.end()
-        end = begin + int(found[2])
-        if end + CRLF_SIZE > size:
-            break
-        body = begin + int(found[1])
-        messages.append((data[begin:body], data[body:end]))
-        at = end + CRLF_SIZE
-    return messages, at

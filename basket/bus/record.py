@@ -5,10 +5,9 @@ from __future__ import annotations
 import base64
 import datetime
 import re
-from typing import Any, Mapping, NamedTuple, Optional
+from typing import Any, List, Mapping, NamedTuple, Optional
 
-from basket.bus.replies import header
-from basket.bus.wire import Headers
+from basket.bus.headers import Headers, header
 
 _UTC = datetime.timezone.utc
 _new = tuple.__new__
@@ -17,6 +16,14 @@ _new = tuple.__new__
 # from the end: a writer may have stored headers of these names, and those stand before the server's own.
 _DIRECT_START = b"\r\nNats-Subject: "
 _DIRECT = re.compile(rb"\r\nNats-Subject: ([^\r]*)\r\nNats-Sequence: (\d+)\r\nNats-Time-Stamp: ([^\r]*)\r\n")
+
+# A whole message of a batch behind what all their first lines begin with: its sizes, and headers that nobody but the server and
+# agents of ours have written. Letters of one byte only, so that decoding cannot fail.
+_IN_BATCH = re.compile(
+    rb"(\d+) (\d+)\r\nNATS/1\.0\r\n(?:Nats-Expected-Last-Subject-Sequence: \d+\r\n)?Nats-Stream: [!-~]+\r\n"
+    rb"Nats-Subject: ([!-~]+)\r\nNats-Sequence: (\d+)\r\nNats-Time-Stamp: ([!-~]+)\r\nNats-Num-Pending: \d+\r\n"
+    rb"Nats-Last-Sequence: \d+\r\n(?:Nats-UpTo-Sequence: \d+\r\n)?\r\n"
+)
 
 _STAMP = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d+))?Z")
 
@@ -47,6 +54,27 @@ def from_direct(headers: Headers, data: bytes) -> Optional[Record]:
     if name is None or sequence is None or not sequence.isdecimal():
         return None
     return Record(name, data, int(sequence), header(headers, "Nats-Time-Stamp"), _is_marker(headers))
+
+
+def take_direct_run(chunk: bytes, at: int, common: bytes, records: List[Record]) -> int:
+    """Add the records of the whole messages of a direct get from ``at`` on, all of whose first lines begin with ``common``;
+    the place behind the last. Anything but plain values ends it: ``from_direct`` knows them all."""
+    skip, size = len(common), len(chunk)
+    begins, match, add = chunk.startswith, _IN_BATCH.match, records.append
+    while begins(common, at):
+        found = match(chunk, at + skip)
+        if found is None:
+            break
+        headers, whole, subject, revision, stamp = found.groups()
+        body = found.end()
+        start = at + skip + len(headers) + len(whole) + 3
+        end = start + int(whole)
+        # The sizes have the last word on where the headers end: a writer's own might hold what looks like an end.
+        if start + int(headers) != body or end + 2 > size:
+            break
+        add(_new(Record, (subject.decode(), chunk[body:end], int(revision), stamp, False)))
+        at = end + 2
+    return at
 
 
 def from_stored(message: Mapping[str, Any]) -> Record:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import re
-from typing import Any, Mapping, Optional, Tuple
+from typing import Any, Dict, Mapping, Optional, Tuple
 from urllib.parse import urlsplit
 
 from basket.addresses import check_url, redacted
+from basket.bus.headers import NO_RESPONDERS, Reply
 from basket.errors import (
     AuthError,
     BasketError,
     BasketTimeoutError,
+    BucketMissingError,
     ConfigError,
     JetStreamError,
     PermissionDeniedError,
@@ -21,12 +23,12 @@ from basket.errors import (
 
 STREAM_NOT_FOUND = 10059
 MESSAGE_TOO_LARGE = 10054
-WRONG_LAST_SEQUENCE = 10071
+NO_MESSAGE = 10037
+NAME_IN_USE = 10058
 NOT_ENABLED = (10039, 10076)
 """JetStream not enabled for the account; JetStream not enabled on the server."""
 
 _VIOLATION = re.compile(r'permissions violation for (publish|subscription) to "([^"]*)"', re.IGNORECASE)
-_SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
 _REFUSED = re.compile(
     r"authorization (?:violation|failed)|authentication (?:expired|revoked|timeout)|unauthorized", re.IGNORECASE
 )
@@ -72,7 +74,7 @@ def connection_error(error: BaseException, url: str) -> BasketError:
     return UnreachableError(f"no NATS server reachable at {where}: {text or type(error).__name__}")
 
 
-def api_error(body: Mapping[str, Any], what: str) -> Optional[BasketError]:
+def api_error(body: Mapping[str, Any], what: str) -> Optional[JetStreamError]:
     """The error in a JetStream answer, as one of ours; None where it holds none."""
     error = body.get("error")
     if not isinstance(error, Mapping):
@@ -82,6 +84,21 @@ def api_error(body: Mapping[str, Any], what: str) -> Optional[BasketError]:
     if code in NOT_ENABLED:
         return JetStreamError(f"JetStream is not enabled for this account or server ({text})", code=code)
     return JetStreamError(f"{what}: {text}", code=code)
+
+
+def checked(reply: Reply, bucket: str) -> Dict[str, Any]:
+    """A JetStream answer about a bucket; raises the error that it holds, BucketMissingError where there is none."""
+    if reply.status == NO_RESPONDERS:
+        raise no_jetstream()
+    answer = reply.json()
+    error = api_error(answer, f"bucket {bucket!r}")
+    if error is None:
+        return answer
+    if error.code == STREAM_NOT_FOUND:
+        raise BucketMissingError(
+            f"bucket {bucket!r} does not exist on this server: start an agent, or publish something", code=error.code
+        )
+    raise error
 
 
 def no_jetstream() -> JetStreamError:

@@ -11,19 +11,17 @@ import asyncio
 import inspect
 import logging
 import re
-from typing import Any, Callable, Coroutine, Dict, List, Mapping, Optional, Sequence, Set, Tuple, Union
+from typing import Any, Callable, Coroutine, Dict, List, Optional, Sequence, Set, Tuple
 
 from nats.aio.client import Client
 from nats.aio.transport import TcpTransport
 from nats.protocol.parser import Parser
 
 from basket.bus import parsing
+from basket.bus.headers import Headers
 from basket.errors import UnreachableError
 
 log = logging.getLogger("basket.bus")
-
-Headers = Union[bytes, Mapping[str, str], None]
-"""As they came off the wire (the short way) or as nats-py parsed them (the public way)."""
 
 Receiver = Callable[[bytes, bytes, Headers, bytes], None]
 """Called on the loop's thread with subject, reply subject, headers and data. Must not block."""
@@ -31,8 +29,8 @@ Receiver = Callable[[bytes, bytes, Headers, bytes], None]
 Outgoing = Tuple[str, str, bytes, Optional[Dict[str, str]]]
 """Subject, reply subject, data, headers."""
 
-RunReceiver = Callable[[bytes, Sequence[Tuple[Headers, bytes]]], None]
-"""The same for several messages that came with one subject, without a reply subject, in one go."""
+RunReceiver = parsing.RunTaker
+"""Asked first where several messages came with one subject, without a reply subject, in one go."""
 
 
 def _is_as_expected() -> bool:
@@ -45,6 +43,22 @@ def _is_as_expected() -> bool:
 
 SHORT_WAY = _is_as_expected()
 """False where nats-py changed inside, and in tests that prove the public way."""
+
+
+READ_AT_ONCE = 1 << 18
+"""Bytes taken from the socket at once, where nats-py takes an eighth: every piece ends in a message that has to wait for the
+next, and that is what costs."""
+
+
+class _LargeReads(TcpTransport):  # type: ignore[misc]
+    async def connect(self, uri: Any, buffer_size: int, connect_timeout: int) -> None:
+        await super().connect(uri, READ_AT_ONCE, connect_timeout)
+
+    async def read(self, buffer_size: int) -> Any:
+        return await super().read(READ_AT_ONCE)
+
+    def __bool__(self) -> bool:
+        return True  # nats-py would make one of its own otherwise
 
 
 class WireClient(Client):  # type: ignore[misc]
@@ -65,8 +79,10 @@ class WireClient(Client):  # type: ignore[misc]
             self._ps = parsing.BurstParser(self, self._receivers, self._run_receivers)
         self.encrypted_only = ""
         """The server's address where TLS was asked for: should it offer none, it is told nothing, least of all a password."""
-        self.refused: Optional[Tuple[str, str]] = None
-        """The last permission violation: ("publish" or "subscription", subject)."""
+        self.refused: Set[Tuple[str, str]] = set()
+        """What the server forbids: ("publish" or "subscription", subject in lower case)."""
+        self.inbox = ""
+        """The subject below which replies come in."""
 
     @property
     def version(self) -> Tuple[int, ...]:
@@ -89,6 +105,12 @@ class WireClient(Client):  # type: ignore[misc]
         """Whether TLS is spoken on the connection."""
         writer = getattr(self._transport, "_io_writer", None)
         return writer is not None and writer.get_extra_info("ssl_object") is not None
+
+    async def connect(self, servers: Any = "", **options: Any) -> None:
+        """As nats-py's."""
+        if self._short_way and not str(servers).startswith("ws"):
+            self._transport = _LargeReads()
+        await super().connect(servers, **options)
 
     def _connect_command(self) -> bytes:
         # Called once it is settled whether TLS is spoken, right before the credentials go out.
@@ -131,7 +153,7 @@ class WireClient(Client):  # type: ignore[misc]
                 writer.transport.abort()
 
     async def receive(self, subject: str, receiver: Receiver, queue: str = "", runs: Optional[RunReceiver] = None) -> Any:
-        """Subscribe; every message goes to ``receiver``, or to ``runs`` where several came in one go. Gives nats-py's
+        """Subscribe; every message goes to ``receiver``, but for those that ``runs`` takes. Gives nats-py's
         subscription, whose ``unsubscribe`` ends it."""
 
         async def public_way(message: Any) -> None:
@@ -177,7 +199,7 @@ class WireClient(Client):  # type: ignore[misc]
 
     @property
     def _writes_directly(self) -> bool:
-        return self._short_way and type(self._transport) is TcpTransport and self.is_connected and not self._pending
+        return self._short_way and isinstance(self._transport, TcpTransport) and self.is_connected and not self._pending
 
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)

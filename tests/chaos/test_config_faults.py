@@ -185,14 +185,14 @@ def test_many_versions_in_a_hurry_end_with_the_last(running):
 
 NO_INOTIFY = """
 import ctypes
-import basket.agent.reload
+import basket.files.watching
 import watchdog.observers.inotify_c as inotify
 def refuse(*arguments):
     ctypes.set_errno({number})
     return -1
 inotify.{function} = refuse
 # Polling every 15 seconds is for production.
-basket.agent.reload.FileWatch.__init__.__kwdefaults__.update(recheck=0.5)
+basket.files.watching.FileWatch.__init__.__kwdefaults__.update(recheck=0.5)
 """
 
 

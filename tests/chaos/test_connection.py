@@ -146,7 +146,7 @@ def test_calls_wait_for_a_server_that_comes_back(server, basket_for):
         thread.join(20)
     assert answers == {"value": 1, "publish": True, "publish_many": ["w", "z"], "get": [1], "peels": ["web-01"]}
     assert b.connections == 2
-    assert b._link._waiters == {}
+    assert len(b._link.pending) == 0
 
 
 def test_without_a_server_calls_are_unreachable_at_their_deadline(server, basket_for, until):
@@ -218,7 +218,7 @@ def test_sixteen_threads_over_restarts_lose_nothing_silently(server, basket_for)
         thread.join(20)
     assert errors == []
     assert {number: b.value("web-01", f"f{number}") for number in last} == last
-    assert b._link._waiters == {}
+    assert len(b._link.pending) == 0
     assert b.connections == 4
 
 
@@ -237,7 +237,7 @@ def test_no_noise_on_stderr_when_a_series_of_writes_is_cut(server, basket_for, c
 
         writer = threading.Thread(target=write)
         writer.start()
-        while not b._link._waiters and not ended:
+        while not b._link.pending and not ended:
             pass
         server.kill()
         server.start()
@@ -377,7 +377,7 @@ def test_connections_cut_again_and_again(server, basket_for, proxy):
         cutting.join(5)
     assert b.connections > 5
     assert b.value("web-01", "f4") == 4
-    assert b._link._waiters == {}
+    assert len(b._link.pending) == 0
     assert b._link._losses == {}
 
 
@@ -403,7 +403,7 @@ def test_a_frozen_server_is_a_timeout_for_reads_and_unknown_for_writes(server, b
     assert b.publish("x", 3) > 0
     assert b.value("web-01", "x") == 3
     assert b.functions("web-01") in (["x"], ["x", "y", "z"])
-    until(lambda: b._link._waiters == {})
+    until(lambda: len(b._link.pending) == 0)
 
 
 def test_a_server_frozen_for_longer_is_replaced_and_found_again(server_with, basket_for, frozen, until, connections, monkeypatch):

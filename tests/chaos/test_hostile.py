@@ -17,7 +17,7 @@ import basket
 from basket import codec, config, keys, target
 from basket.answering import ResolveService
 from basket.bus.record import delivery, from_delivery, from_direct, moment
-from basket.bus.replies import header, status
+from basket.bus.headers import header, status
 
 pytestmark = pytest.mark.chaos
 

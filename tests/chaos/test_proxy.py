@@ -117,7 +117,7 @@ def test_a_question_that_got_lost_is_asked_again(server, proxy_for, basket_for, 
     assert calls[call]() == 1
     assert time.monotonic() - begun < LONG / 2
     assert b.value("web-01", "custom.a") == 1
-    assert b.connections == 1 and not b._link._waiters
+    assert b.connections == 1 and not b._link.pending
 
 
 def test_a_link_cut_all_the_time_loses_no_acknowledged_value(server, proxy_for, basket_for):

@@ -239,4 +239,4 @@ def test_calls(server, basket_for, proxy_for):
     show("calls", figures)
     flat(figures, mb=3, threads=2)
     assert late > total // 40 and slow.connections == 1
-    assert not b._link._waiters and not slow._link._waiters
+    assert not b._link.pending and not slow._link.pending

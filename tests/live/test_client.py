@@ -516,5 +516,5 @@ def test_sixteen_threads_share_one_basket(server, basket_for, unique):
         thread.join(60)
     assert errors == []
     assert len(b.functions(unique)) == 16 * 21
-    assert b._link._waiters == {}
+    assert len(b._link.pending) == 0
     assert b.connections == 1

@@ -7,8 +7,8 @@ import datetime
 
 import pytest
 
-from basket.bus.record import delivery, from_delivery, from_direct, from_stored, moment
-from basket.bus.replies import status
+from basket.bus.record import delivery, from_delivery, from_direct, from_stored, moment, take_direct_run
+from basket.bus.headers import status
 
 UTC = datetime.timezone.utc
 SERVER = (
@@ -112,3 +112,57 @@ def test_a_delivered_message():
 )
 def test_the_servers_time(stamp, found):
     assert moment(stamp) == found
+
+
+COMMON = b"HMSG _INBOX.x.7.1 1 "
+
+
+def _wire(headers, data):
+    return COMMON + b"%d %d\r\n" % (len(headers), len(headers) + len(data)) + headers + data + b"\r\n"
+
+
+def _in_batch(stored=b"", server=SERVER, tail=b"Nats-Num-Pending: 0\r\nNats-Last-Sequence: 6\r\n"):
+    return _direct(stored, server, tail)
+
+
+def _run(*messages):
+    taken = []
+    chunk = b"".join(messages)
+    return taken, chunk[take_direct_run(chunk, 0, COMMON, taken) :]
+
+
+@pytest.mark.parametrize("stored", [b"", b"\r\nNats-Expected-Last-Subject-Sequence: 0"])
+@pytest.mark.parametrize("tail", [b"", b"Nats-UpTo-Sequence: 9\r\n"])
+def test_a_run_gives_what_its_messages_give_one_by_one(stored, tail):
+    headers = _in_batch(stored, tail=b"Nats-Num-Pending: 1\r\nNats-Last-Sequence: 6\r\n" + tail)
+    values = [b"\x01", b"", b"two\r\n", _wire(headers, b"looks like another")]
+    taken, left = _run(*[_wire(headers, value) for value in values])
+    assert taken == [from_direct(headers, value) for value in values]
+    assert left == b""
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        _in_batch(b"\r\nKV-Operation: DEL"),
+        _in_batch(b"\r\nNats-Msg-Id: 1"),
+        _in_batch(b"\r\nNats-Stream: X\r\nNats-Subject: victim\r\nNats-Sequence: 9\r\nNats-Time-Stamp: t"),
+        _in_batch(server=SERVER.replace(b"a.b", "a.\N{LATIN SMALL LETTER E WITH ACUTE}".encode())),
+        _in_batch(tail=b"Nats-Num-Pending: 0\r\n"),
+        b"NATS/1.0 204 EOB\r\nNats-Num-Pending: 0\r\n\r\n",
+        # A writer's headers that hold what looks like the end of all headers; the server's own follow.
+        _in_batch(b"\r\n" + SERVER + b"Nats-Num-Pending: 0\r\nNats-Last-Sequence: 6\r\n\r\n"),
+    ],
+)
+def test_a_run_ends_before_anything_but_a_plain_value(odd):
+    plain = _wire(_in_batch(), b"\x01")
+    taken, left = _run(plain, _wire(odd, b"\x02"), plain)
+    assert [record.data for record in taken] == [b"\x01"]
+    assert left == _wire(odd, b"\x02") + plain
+
+
+def test_a_run_ends_before_a_message_that_is_not_whole():
+    one = _wire(_in_batch(), b"value")
+    for missing in range(1, len(one)):
+        taken, left = _run(one, one[:-missing])
+        assert len(taken) == 1 and left == one[:-missing]
