@@ -18,6 +18,7 @@ from typing import (
     Sequence,
     Tuple,
     Type,
+    TypeVar,
     Union,
     overload,
 )
@@ -27,26 +28,29 @@ from basket.bus.bucket import Bucket, BucketSpec
 from basket.bus.connection import CLOSED, CONNECTED, SUSPENDED
 from basket.bus.guarded import Guarded
 from basket.bus.link import Link
-from basket.bus.record import Record, moment
+from basket.bus.record import moment
 from basket.bus.settings import Settings
 from basket.codec import decode, encode
-from basket.entry import Entry, Peel, entry
-from basket.errors import BasketError, DecodeError, InvalidKeyError, MissingError, PermissionDeniedError, PublishError
+from basket.entry import Change, Entry, Peel, Status, Value, entry
+from basket.errors import BasketError, DecodeError, InvalidKeyError, MissingError, PublishError
 from basket.keys import check_function, check_peel_id, join_key, split_key
 from basket.live import Live
-from basket.presence import FEW, Presence, heartbeat
-from basket.resolve import Resolver
-from basket.selecting import Records, Selector, document
-from basket.status import Status
-from basket.target import Target, conjunction, exact_ids, matcher, matches_factless, needs_facts, parse
+from basket.query import Source
+from basket.query.presence import HEARTBEAT_LIFE, Presence, heartbeat
+from basket.query.resolve import Resolver
+from basket.query.selecting import Selector
+from basket.target import Target, conjunction, matches_factless, parse
 
 if TYPE_CHECKING:
-    from basket.mirror import Mirror
-    from basket.watch import Change, Watch
+    from basket.live.mirror import Mirror
+    from basket.live.watch import Watch
 
 _UTC = datetime.timezone.utc
 _NO_DEFAULT: Any = object()
 _LONGEST = threading.TIMEOUT_MAX / 2
+_AGES = 1e9  # seconds, a third of a century: longer ago is as long ago as ever
+
+T = TypeVar("T")
 
 
 class Basket:
@@ -65,7 +69,7 @@ class Basket:
         scope: Union[str, Callable[[], str]] = "",
         replicas: int = 1,
     ) -> None:
-        self.timeout = timeout
+        self.timeout = _seconds("timeout", timeout)
         self.groups: Mapping[str, str] = groups or {}
         self._peel_id = peel_id
         self._scope_text = scope
@@ -73,18 +77,17 @@ class Basket:
         self._link = Link(settings)
         self._basket = Bucket(self._link, BucketSpec("basket", "Peel-to-peel data sharing", replicas=replicas))
         self._facts = Bucket(self._link, BucketSpec("facts", "Peel fact data (system information)", history=5, replicas=replicas))
-        beats = BucketSpec("peel-heartbeat", "Peel liveness heartbeats", ttl=30.0, replicas=replicas)
+        beats = BucketSpec("peel-heartbeat", "Peel liveness heartbeats", ttl=HEARTBEAT_LIFE, replicas=replicas)
         self._heartbeats = Bucket(self._link, beats)
         self._own, self._own_facts = Guarded(self._basket), Guarded(self._facts)
-        self._presence = Presence(self._heartbeats)
-        self._selector = Selector(self._basket, self._facts, Resolver(self._link))
+        self._selector = Selector(self._basket, self._facts, Presence(self._heartbeats), Resolver(self._link))
         self._live = Live(self._link, self._basket, self._facts, self._heartbeats)
 
     # -- life -----------------------------------------------------------------------------------------------------------
 
     def open(self, timeout: Optional[float] = None) -> Basket:
         """Connect, or raise. ``connect`` has done it already."""
-        self._link.open(min(self.timeout if timeout is None else timeout, _LONGEST))
+        self._link.open(min(self.timeout if timeout is None else _seconds("timeout", timeout), _LONGEST))
         return self
 
     def close(self) -> None:
@@ -195,7 +198,7 @@ class Basket:
         removed, failed = bucket.delete_many(keys, deadline=deadline) if keys else ({}, {})
         if failed:
             by_name = {split_key(key)[1]: error for key, error in failed.items()}
-            raise PublishError(by_name, {split_key(key)[1]: revision for key, revision in removed.items()})
+            raise PublishError(by_name, {split_key(key)[1]: revision for key, revision in removed.items()}, done="deleted")
         return len(removed)
 
     def revisions(self, functions: Iterable[str], *, timeout: Optional[float] = None) -> Dict[str, int]:
@@ -275,34 +278,28 @@ class Basket:
         its peel lives it is current however old. ``stale_ok``: where a mirror answers, let it answer while it is cut off
         too, with what it knew last; who is alive (``online_only``, ``max_age``) is not answered so.
         """
-        functions = [function] if isinstance(function, str) else list(function)
-        for name in functions:
-            check_function(name)
-        if max_age is not None and not max_age >= 0:
-            raise ValueError(f"max_age is a number of seconds, 0 or more, not {max_age!r}")
+        functions = _names(function)
+        age = None if max_age is None else min(_seconds("max_age", max_age), _AGES)
         deadline = self._deadline(timeout)
         tree = self._tree(target, scope)
-        mirror = self._mirror_for(
-            functions, stale_ok, deadline, facts=needs_facts(tree), alive=online_only or max_age is not None
-        )
-        online: Callable[[str], Optional[bool]]
-        if mirror is not None:
-            found, online = self._mirrored(tree, functions, mirror), mirror.online
-        else:
-            found, online = self._fetched(tree, functions, online_only or max_age is not None, deadline)
-        oldest = None
-        if max_age is not None:
-            now = self._server_time(deadline) if mirror is None else datetime.datetime.fromtimestamp(mirror.server_time(), _UTC)
-            oldest = now - datetime.timedelta(seconds=max_age)
-        answer: Dict[str, List[Entry]] = {}
-        for name, records in found.items():
-            if online_only or oldest is not None:
-                records = {
-                    peel_id: record
-                    for peel_id, record in records.items()
-                    if online(peel_id) or (not online_only and oldest is not None and moment(record.stamp) >= oldest)
-                }
-            answer[name] = [entry(records[peel_id], peel_id, name, online(peel_id)) for peel_id in sorted(records)]
+
+        def entries(source: Source) -> Dict[str, List[Entry]]:
+            alive = online_only or age is not None
+            found, online = source.values(tree, functions, deadline=deadline, alive=alive, stale_ok=stale_ok)
+            if alive:
+                oldest = None if age is None else source.now(deadline=deadline) - datetime.timedelta(seconds=age)
+
+                def wanted(peel_id: str, value: Value) -> bool:
+                    fresh = not online_only and oldest is not None and moment(value.stamp) >= oldest
+                    return fresh or bool(online(peel_id))
+
+                found = {name: {p: v for p, v in values.items() if wanted(p, v)} for name, values in found.items()}
+            return {
+                name: [entry(values[peel_id], peel_id, name, online(peel_id)) for peel_id in sorted(values)]
+                for name, values in found.items()
+            }
+
+        answer = self._answer(functions, entries)
         return answer[function] if isinstance(function, str) else answer
 
     def value(
@@ -318,11 +315,7 @@ class Basket:
         DecodeError where what is stored cannot be read."""
         owner, name = check_peel_id(peel_id), check_function(function)
         deadline = self._deadline(timeout)
-        mirror = self._mirror_for((name,), stale_ok, deadline, facts=False, alive=None)
-        if mirror is not None:
-            record = mirror.record(owner, name)
-        else:
-            record = self._basket.get(join_key(owner, name), deadline=deadline)
+        record = self._answer((name,), lambda source: source.value(owner, name, deadline=deadline, stale_ok=stale_ok))
         if record is not None:
             return decode(record.data)
         if default is _NO_DEFAULT:
@@ -333,47 +326,25 @@ class Basket:
         """The functions that a peel publishes, sorted."""
         owner = check_peel_id(peel_id)
         deadline = self._deadline(timeout)
-        mirror = self._mirror_for((), False, deadline, facts=False, alive=None)
-        if mirror is not None and mirror.covers_all:
-            return mirror.functions_of(owner)
-        return sorted(split_key(key)[1] for key in bulk.read(self._basket, f"{owner}.>", bulk.as_stored, deadline=deadline))
+        return self._answer(None, lambda source: source.functions_of(owner, deadline=deadline))
 
     def peels(self, target: str = "*", *, scope: Optional[str] = None, timeout: Optional[float] = None) -> List[str]:
         """The ids, sorted, of the peels that ``target`` selects among all that have facts or publish anything."""
         deadline = self._deadline(timeout)
         tree = self._tree(target, scope)
-        mirror = self._mirror_for((), False, deadline, facts=True, alive=None)
-        if mirror is not None and (mirror.covers_all or not matches_factless(tree)):
-            return sorted(mirror.matching(tree) & mirror.known())
-        if needs_facts(tree):
-            matched = self._selector.matching(tree, deadline=deadline)
-            if exact_ids(tree) is not None and matches_factless(tree):  # one may be named that is not there
-                matched &= self._selector.known(deadline=deadline)
-            return sorted(matched)
-        match = matcher(tree)
-        return sorted(peel_id for peel_id in self._selector.known(deadline=deadline) if match(peel_id, {}))
+        # A peel without facts is known by its values only.
+        every = None if matches_factless(tree) else ()
+        return sorted(self._answer(every, lambda source: source.peels(tree, deadline=deadline)))
 
     def peel_info(self, target: str = "*", *, scope: Optional[str] = None, timeout: Optional[float] = None) -> List[Peel]:
         """What is known of each peel that ``target`` selects, sorted by id."""
         deadline = self._deadline(timeout)
-        match = matcher(self._tree(target, scope))
-        facts = self._selector.facts(deadline=deadline)
-        beats = self._presence.last_seen(deadline=deadline)
-        peels: List[Peel] = []
-        for peel_id in sorted(self._selector.known(set(facts), deadline=deadline)):
-            record = facts.get(peel_id)
-            known = document(record)
-            if match(peel_id, known):
-                online = None if beats is None else peel_id in beats
-                seen = beats[peel_id] if beats and online else moment(record.stamp) if record is not None else None
-                peels.append(Peel(peel_id, _os_name(known), online, seen))
-        return peels
+        return self._selector.described(self._tree(target, scope), deadline=deadline)
 
     def facts(self, peel_id: str, *, timeout: Optional[float] = None) -> Dict[str, Any]:
         """The facts that a peel has published; MissingError where it has none."""
         owner, deadline = check_peel_id(peel_id), self._deadline(timeout)
-        mirror = self._mirror_for((), False, deadline, facts=True, alive=None)
-        record = self._facts.get(owner, deadline=deadline) if mirror is None else mirror.facts_of(owner)
+        record = self._answer((), lambda source: source.facts_of(owner, deadline=deadline))
         if record is None:
             raise MissingError(f"peel {peel_id!r} has published no facts")
         facts = decode(record.data)
@@ -398,11 +369,9 @@ class Basket:
         A peel that starts or stops to match a target by its facts is a change too. Whoever is slow sees the latest value of
         each key. Returns once the present values are at hand, or raises at the deadline; ``stop`` it, or use ``with``.
         """
-        functions = [function] if isinstance(function, str) else list(dict.fromkeys(function))
+        functions = _names(function)
         if callback is not None and not callable(callback):
             raise TypeError(f"callback is a function that takes a Change, not {type(callback).__name__}")
-        for name in functions:
-            check_function(name)
         if not functions:
             raise InvalidKeyError("a watch needs at least one function")
         return self._live.watch(lambda: self._tree(target, scope), functions, callback, self._deadline(timeout))
@@ -416,10 +385,7 @@ class Basket:
         Returns once the copy is complete. ``stop`` ends it; another call replaces it.
         """
         if functions is not None:
-            if isinstance(functions, str):
-                functions = [functions]
-            for name in functions:
-                check_function(name)
+            functions = _names(functions)
             if not functions:
                 raise InvalidKeyError("a mirror needs at least one function, or None for all")
         return self._live.mirror(functions, self._deadline(timeout))
@@ -451,74 +417,36 @@ class Basket:
         narrow = self.scope if scope is None else parse(scope, self.groups) if scope.strip() else None
         return tree if narrow is None else conjunction(tree, narrow)
 
-    def _mirror_for(
-        self, functions: Sequence[str], stale_ok: bool, deadline: float, *, facts: bool, alive: Optional[bool]
-    ) -> Optional[Mirror]:
-        """The mirror where it covers these functions; waits until it is current, unless what was last known will do."""
+    def _answer(self, functions: Optional[Sequence[str]], ask: Callable[[Source], T]) -> T:
+        """From the mirror where it covers these functions (None: all), else from the server."""
         mirror = self._live.mirrored
-        if mirror is None or not mirror.covers(functions):
-            return None
-        if not stale_ok:
-            mirror.wait(deadline, facts=facts, alive=alive)
-        elif alive:  # what was last known of that would be wrong soon, and turn into an empty answer
-            mirror.wait_for_heartbeats(deadline, insist=True)
-        return None if mirror.ended else mirror
-
-    def _fetched(
-        self, tree: Target, functions: List[str], alive_matters: bool, deadline: float
-    ) -> Tuple[Records, Callable[[str], Optional[bool]]]:
-        """From the server: the records that match, and who of their peels is alive."""
-        named = exact_ids(tree)
-        if named is not None and not needs_facts(tree) and len(named) * len(functions) <= FEW:
-            match = matcher(tree)
-            meant = [peel_id for peel_id in named if match(peel_id, {})]
-            wanted = [(self._basket, join_key(peel_id, name)) for peel_id in meant for name in functions]
-            # Values and heartbeats in one exchange: for a single value a second one would double the time.
-            records, alive = self._presence.beside(wanted, meant, deadline=deadline, insist=alive_matters)
-            few: Records = {name: {} for name in functions}
-            for record in records:
-                peel_id, name = split_key(self._key(record))
-                few[name][peel_id] = record
-            return few, alive
-        found = self._selector.records(tree, functions, deadline=deadline)
-        peel_ids = list({peel_id for records in found.values() for peel_id in records})
-        return found, self._presence.of(peel_ids, deadline=deadline, fresh=alive_matters)
-
-    def _mirrored(self, tree: Target, functions: List[str], mirror: Mirror) -> Records:
-        named = mirror.matching(tree) if needs_facts(tree) else exact_ids(tree)
-        if named is not None:
-            # Few of many, or many of few: either way each is looked up once.
-            picked = {name: {peel_id: mirror.record(peel_id, name) for peel_id in named} for name in functions}
-            found = {name: {p: record for p, record in of.items() if record is not None} for name, of in picked.items()}
-            if needs_facts(tree):
-                return found
-        else:
-            found = {name: mirror.records(name) for name in functions}
-        match = matcher(tree)
-        return {name: {p: record for p, record in of.items() if match(p, {})} for name, of in found.items()}
+        if mirror is not None and mirror.covers(functions):
+            answer = ask(mirror)
+            if not mirror.ended:  # stopped meanwhile: its tables are empty, and that is no answer
+                return answer
+        return ask(self._selector)
 
     # -- small things -------------------------------------------------------------------------------------------------------
 
     def _deadline(self, timeout: Optional[float]) -> float:
         # No longer than a lock can be waited for, so that an infinite timeout is one.
-        return time.monotonic() + min(self.timeout if timeout is None else timeout, _LONGEST)
+        return time.monotonic() + min(self.timeout if timeout is None else _seconds("timeout", timeout), _LONGEST)
 
     def _someone(self, peel_id: Optional[str]) -> str:
         return self.peel_id if peel_id is None else check_peel_id(peel_id)
 
-    def _key(self, record: Record) -> str:
-        return record.subject[len(self._basket.spec.prefix) :]
 
-    def _server_time(self, deadline: float) -> datetime.datetime:
-        """Now, by the server's clock."""
-        try:
-            told = self._basket.info(deadline=deadline).get("ts")
-        except PermissionDeniedError:  # a reader of some functions only has to trust its own clock
-            told = None
-        return moment(told) if told else datetime.datetime.now(_UTC)
+def _seconds(name: str, value: Any) -> float:
+    """The number itself; ValueError for anything but a number of seconds from 0 on."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 0:
+        raise ValueError(f"{name} is a number of seconds, 0 or more, not {value!r}")
+    return value
 
 
-def _os_name(document: Mapping[str, Any]) -> Optional[str]:
-    system = document.get("os")
-    name = system.get("name") if isinstance(system, dict) else None
-    return name if isinstance(name, str) else None
+def _names(function: Any) -> List[str]:
+    """The function names in what a caller gave, each once; InvalidKeyError where one cannot be one."""
+    if isinstance(function, str):
+        return [check_function(function)]
+    if not isinstance(function, Iterable) or isinstance(function, (bytes, bytearray)):
+        raise InvalidKeyError(f"a function name is a string, or there is a list of them, not {type(function).__name__}")
+    return list(dict.fromkeys(map(check_function, function)))

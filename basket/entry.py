@@ -1,18 +1,53 @@
-"""What a query gives back: one value of one peel, and what is known of a peel. Immutable, no I/O."""
+"""What a Basket gives back: values and their changes, what is known of a peel, how things stand. Immutable, no I/O."""
 
 from __future__ import annotations
 
 import datetime
-from typing import Any, NamedTuple, Optional
+from typing import Any, NamedTuple, Optional, Tuple
 
 from basket.bus.record import Record, moment
 from basket.codec import decode
-from basket.errors import DecodeError
+from basket.errors import BasketError, DecodeError
 
 _new = tuple.__new__
 
 
-class _Fields(NamedTuple):
+class Value(NamedTuple):
+    """A stored value, decoded, or the ``error`` that says why it could not be."""
+
+    value: Any
+    error: Optional[str]
+    revision: int
+    stamp: Any
+
+
+def decoded(record: Record) -> Value:
+    """A value that cannot be decoded breaks nothing: it becomes its ``error``."""
+    try:
+        # Fields by number, and not through Value(...): there may be thousands.
+        return _new(Value, (decode(record[1]), None, record[2], record[3]))
+    except DecodeError as error:
+        return Value(None, str(error), record.revision, record.stamp)
+
+
+class _Told:
+    """What Entry and Change have in common."""
+
+    __slots__ = ()
+
+    @property
+    def updated(self: Any) -> datetime.datetime:
+        """When it was written, by the server's clock: an aware datetime in UTC. An unchanged value is not written again."""
+        return moment(self.stamp)
+
+    def __repr__(self: Any) -> str:
+        without = "error" if self.error is None else "value"
+        shown = {name: value for name, value in zip(self._fields, self) if name != without}
+        parts = (f"updated={self.updated.isoformat()!r}" if name == "stamp" else f"{name}={shown[name]!r}" for name in shown)
+        return f"{type(self).__name__}({', '.join(parts)})"
+
+
+class _EntryFields(NamedTuple):
     peel_id: str
     function: str
     value: Any
@@ -22,7 +57,7 @@ class _Fields(NamedTuple):
     error: Optional[str]
 
 
-class Entry(_Fields):
+class Entry(_Told, _EntryFields):
     """One value that a peel publishes.
 
     ``peel_id``, ``function``; ``value`` as decoded, None where ``error`` says why it could not be; ``revision``, the number
@@ -32,17 +67,31 @@ class Entry(_Fields):
 
     __slots__ = ()
 
-    @property
-    def updated(self) -> datetime.datetime:
-        """When it was written, by the server's clock: an aware datetime in UTC. An unchanged value is not written again."""
-        return moment(self.stamp)
 
-    def __repr__(self) -> str:
-        content = f"error={self.error!r}" if self.error is not None else f"value={self.value!r}"
-        return (
-            f"Entry(peel_id={self.peel_id!r}, function={self.function!r}, {content}, revision={self.revision}, "
-            f"updated={self.updated.isoformat()!r}, online={self.online})"
-        )
+def entry(value: Value, peel_id: str, function: str, online: Optional[bool]) -> Entry:
+    """The Entry for a peel's value."""
+    content, error, revision, stamp = value
+    return _new(Entry, (peel_id, function, content, revision, stamp, online, error))
+
+
+class _ChangeFields(NamedTuple):
+    kind: str
+    peel_id: str
+    function: str
+    value: Any
+    revision: int
+    stamp: Any
+    online: Optional[bool]
+    error: Optional[str]
+
+
+class Change(_Told, _ChangeFields):
+    """``kind`` is "put", or "delete" where the value is gone or its peel no longer matches; then as Entry.
+
+    Of a deletion ``value`` is None, ``revision`` and ``updated`` are those of the value that was delivered last.
+    """
+
+    __slots__ = ()
 
 
 class Peel(NamedTuple):
@@ -55,10 +104,23 @@ class Peel(NamedTuple):
     last_seen: Optional[datetime.datetime]
 
 
-def entry(record: Record, peel_id: str, function: str, online: Optional[bool]) -> Entry:
-    """The Entry for a stored record; a value that cannot be decoded becomes its ``error`` and breaks nothing."""
-    try:
-        # Not through Entry(...), for what its __new__ costs where there are thousands; so does looking for fields by name.
-        return _new(Entry, (peel_id, function, decode(record[1]), record[2], record[3], online, None))
-    except DecodeError as error:
-        return Entry(peel_id, function, None, record.revision, record.stamp, online, str(error))
+class MirrorStatus(NamedTuple):
+    """``functions``: those covered, None for all; ``current``: whether it is complete and its connection up; ``values`` and
+    ``peels`` it holds; ``reads``: how many times everything had to be read anew."""
+
+    functions: Optional[Tuple[str, ...]]
+    current: bool
+    values: int
+    peels: int
+    reads: int
+
+
+class Status(NamedTuple):
+    """``state``: connected, suspended or closed; ``error``: why it is suspended; ``connections`` made so far;
+    ``mirror``: None without one."""
+
+    state: str
+    error: Optional[BasketError]
+    connections: int
+    server_version: str
+    mirror: Optional[MirrorStatus]

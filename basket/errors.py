@@ -49,13 +49,14 @@ def _again(kind: Type[BasketError], args: Tuple[Any, ...], state: Dict[str, Any]
 
 
 class ConfigError(BasketError):
-    """A setting is wrong. The message names file, table, key and (where known) the line."""
+    """A setting is wrong. The message names file, table, key and (where known) the line; ``key`` is the one to blame, if any."""
 
-    def __init__(self, message: str, *, file: Optional[str] = None, line: Optional[int] = None) -> None:
+    def __init__(self, message: str, *, file: Optional[str] = None, line: Optional[int] = None, key: str = "") -> None:
         where = "" if file is None else f"{file}: " if line is None else f"{file}:{line}: "
         super().__init__(where + message)
         self.file = file
         self.line = line
+        self.key = key
 
 
 class TargetError(BasketError, ValueError):
@@ -118,9 +119,10 @@ def _few(names: Sequence[str]) -> str:
 
 
 class PublishError(BasketError):
-    """Some of ``publish_many`` failed. ``failed``: function -> error; ``published``: function -> revision."""
+    """Some of ``publish_many``, or of the deletions of ``flush``, failed. ``failed``: function -> error; ``published``: function ->
+    revision of what was done."""
 
-    def __init__(self, failed: Mapping[str, BasketError], published: Mapping[str, int]) -> None:
+    def __init__(self, failed: Mapping[str, BasketError], published: Mapping[str, int], *, done: str = "published") -> None:
         reasons: Dict[str, List[str]] = {}
         for name, error in failed.items():
             reasons.setdefault(str(error), []).append(name)
@@ -129,7 +131,7 @@ class PublishError(BasketError):
         told += [f"and {len(reasons) - _FEW} more reasons"] if len(reasons) > _FEW else []
         named = "; ".join(told)
         total = len(failed) + len(published)
-        super().__init__(f"{len(failed)} of {total} values were not published: {named}")
+        super().__init__(f"{len(failed)} of {total} values were not {done}: {named}")
         self.failed = dict(failed)
         self.published = dict(published)
 

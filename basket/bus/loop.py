@@ -11,6 +11,7 @@ import atexit
 import os
 import threading
 import weakref
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Callable, Coroutine, List, Optional, TypeVar
 
 from basket.errors import BasketTimeoutError, ClosedError, WrongThreadError
@@ -33,11 +34,30 @@ _unclosed: weakref.WeakSet[Any] = weakref.WeakSet()
 _inherited: List[Any] = []  # never looked at: kept so that no destructor touches what the parent still uses
 
 
+class _Lookups(ThreadPoolExecutor):
+    """What asyncio cannot do on the loop itself, which here is looking up host names, on threads that nobody waits for: its own
+    executor would be joined at the interpreter's exit, and a name server that hangs would hold up the end of the process."""
+
+    def submit(self, function: Callable[..., Any], *args: Any, **options: Any) -> Future[Any]:  # type: ignore[override]
+        future: Future[Any] = Future()
+
+        def work() -> None:
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(function(*args, **options))
+                except BaseException as error:
+                    future.set_exception(error)
+
+        threading.Thread(target=work, name="basket-lookup", daemon=True).start()
+        return future
+
+
 class LoopThread:
     """An event loop on a thread of its own. Use ``acquire`` and ``release``, not the class."""
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
+        self.loop.set_default_executor(_Lookups())
         self.users = 0
         self._thread = threading.Thread(target=self._run, name="basket-loop", daemon=True)
         self._thread.start()

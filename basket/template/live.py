@@ -12,21 +12,19 @@ import threading
 import time
 from typing import TYPE_CHECKING, Callable, Dict, List, Mapping, Optional, Set
 
-from basket import stored
 from basket.config.sections import Config, TemplateSection
 from basket.errors import BasketError, ClosedError, CommandFailedError, DestinationError, ServerError, TooFewError
 from basket.logs import Log
-from basket.template.believing import Memory
+from basket.template.believing import Memory, Stored, stored
 from basket.template.complaints import Complaints
 from basket.template.delivery import Delivered, deliver, reload
-from basket.template.interest import Interest, Pair, news, pairs_of
+from basket.template.interest import Interest, Pair, pairs_of
 from basket.template.owed import Owed
 from basket.template.rendering import Attempt, Renderer, require_jinja
 from basket.template.waiting import Due
 
 if TYPE_CHECKING:
     from basket.client import Basket
-    from basket.watch import Change
 
 log = Log("basket.template")
 
@@ -52,7 +50,7 @@ REFILL_LOOK = 2.0
 class _Kept:
     """One template that is kept current, and what is known of it."""
 
-    def __init__(self, section: TemplateSection, clock: Callable[[], float], stored: Callable[[], stored.Stored]) -> None:
+    def __init__(self, section: TemplateSection, clock: Callable[[], float], stored: Callable[[], Stored]) -> None:
         self.section = section
         self.due = Due(*section.wait)
         self.due.soon(clock())
@@ -60,7 +58,6 @@ class _Kept:
         self.memory = Memory(clock, stored)
         self.sources: Set[str] = {section.source}
         self.pairs: Set[Pair] = set()
-        self.seen: Dict[Pair, Dict[str, int]] = {}
         self.passing = False
         self.facts = False
         self.failures = 0
@@ -71,10 +68,6 @@ class _Kept:
         self.pairs = pairs_of(attempt.asked)
         self.passing = any(query.passing for query in attempt.asked)
         self.facts = attempt.facts
-        seen: Dict[Pair, Dict[str, int]] = {}
-        for query, answer in attempt.answers.items():
-            seen.setdefault((query.target, query.function), {}).update(answer.revisions)
-        self.seen = seen
 
 
 class Keeper:
@@ -174,10 +167,10 @@ class Keeper:
         with self._condition:
             self._condition.notify_all()
 
-    def _value_changed(self, pair: Pair, change: Change) -> None:
+    def _value_changed(self, pair: Pair) -> None:
         with self._condition:
             for kept in self._kept.values():
-                if pair in kept.pairs and news(change, kept.seen.get(pair)):
+                if pair in kept.pairs:
                     kept.due.changed(self._clock())
             self._condition.notify_all()
 
@@ -295,13 +288,15 @@ class Keeper:
             self._listener(done, list(failed.values()))
 
     def _bring(self, kept: _Kept, renderer: Renderer) -> Delivered:
-        sources = kept.sources
+        sources, pairs = kept.sources, kept.pairs
         one = deliver(kept.section, renderer, self._owed, doubt=kept.memory.doubt)
         now = self._clock()
         with self._condition:
             kept.took(one.attempt)
             if kept.sources - sources:
                 kept.due.soon(now)  # a file that was included for the first time: it was not watched while it was read
+            if kept.pairs - pairs:
+                kept.due.changed(now)  # as with a file: what changed since it was asked for may have been told to others only
             kept.complaints.dropped(one.attempt.dropped)
             if one.error is None:
                 kept.failures = 0
@@ -341,8 +336,15 @@ class Keeper:
         if basket is not self._used:
             self._interest.forget()
             self._used = basket
-        complete = basket is None or self._interest.follow(basket, pairs)
-        self._interest_due = None if complete else self._clock() + RETRY_MOST
+        if basket is None:
+            return
+        begun, complete = self._interest.follow(basket, pairs)
+        now = self._clock()
+        self._interest_due = None if complete else now + RETRY_MOST
+        with self._condition:
+            for kept in self._kept.values():
+                if kept.pairs & begun:
+                    kept.due.changed(now)  # what left before the watch began, it does not tell
 
     # -- for the renderings -----------------------------------------------------------------------------------------------------
 
@@ -354,7 +356,7 @@ class Keeper:
         self._facts_due = self._clock() + self._config.facts.interval
         return document
 
-    def _stored(self) -> stored.Stored:
+    def _stored(self) -> Stored:
         if self._basket is None:
             raise ClosedError("there is no connection")
-        return stored.stored(self._basket)
+        return stored(self._basket)

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 import basket
 from basket import codec, config, keys, target
-from basket.answering import ResolveService
-from basket.bus.record import delivery, from_delivery, from_direct, moment
 from basket.bus.headers import header, status
+from basket.bus.record import delivery, from_delivery, from_direct, moment
+from basket.live.answering import ResolveService
 
 pytestmark = pytest.mark.chaos
 

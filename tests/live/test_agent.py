@@ -17,7 +17,7 @@ import pytest
 import basket
 from basket import target as basket_target
 from basket.bus.bucket import Bucket, BucketSpec
-from basket.resolve import Resolver
+from basket.query.resolve import Resolver
 
 ROOT = Path(__file__).resolve().parents[2]
 PAUSE = threading.Event()  # never set
@@ -42,12 +42,13 @@ class Agent:
     def __init__(self, directory, url):
         self.file = directory / "basket.toml"
         self.log_file = directory / "agent.log"
+        self.state = directory / "state"
         self.url = url
         self.process = None
 
     def write(self, text="", *, nats="", peel='id = "web-01"'):
         staged = self.file.with_suffix(".new")
-        staged.write_text(f'[peel]\n{peel}\n[nats]\nurl = "{self.url}"\n{nats}\n{text}\n')
+        staged.write_text(f'[peel]\n{peel}\nstate = "{self.state}"\n[nats]\nurl = "{self.url}"\n{nats}\n{text}\n')
         staged.replace(self.file)
         return self
 

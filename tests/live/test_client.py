@@ -473,13 +473,26 @@ def test_a_timeout_without_end_is_allowed(shared_server, unique, timeout):
 
 def test_no_timeout_at_all_is_an_error_and_never_a_hang(shared_server, basket_for, unique):
     b = basket_for(shared_server, unique)
-    for timeout in (0, -5):
-        try:
-            b.publish("x", 1, timeout=timeout)
-        except (basket.ServerError, basket.OutcomeUnknownError):
-            pass
+    try:
+        b.publish("x", 1, timeout=0)
+    except (basket.ServerError, basket.OutcomeUnknownError):
+        pass
     assert b.publish("x", 2) > 0
     assert b.value(unique, "x") == 2
+
+
+@pytest.mark.parametrize("timeout", [-5, float("nan"), "5s", True])
+def test_a_timeout_that_is_none_is_told_as_such(shared_server, basket_for, unique, timeout):
+    with pytest.raises(ValueError, match="timeout is a number of seconds"):
+        basket_for(shared_server, unique).publish("x", 1, timeout=timeout)
+    with pytest.raises(ValueError, match="timeout is a number of seconds"):
+        basket.connect(shared_server.url, peel_id=unique, timeout=timeout)
+
+
+@pytest.mark.parametrize("function", [None, 5, b"x", [None], ["x", 7]])
+def test_what_is_no_function_name_is_told_as_such(shared_server, basket_for, unique, function):
+    with pytest.raises(basket.InvalidKeyError, match="a function name is a string"):
+        basket_for(shared_server, unique).get("*", function)
 
 
 def test_works_inside_a_running_asyncio_loop(shared_server, unique):

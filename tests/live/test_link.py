@@ -643,6 +643,22 @@ def test_threads_of_a_child_share_its_one_connection(shared_server, unique):
             assert _in_child(child) == "([1, 1, 1, 1, 1, 1, 1, 1], 1)"
 
 
+def test_a_childs_first_call_reads_as_the_parent_does(shared_server, unique):
+    """Before it is connected nothing is known of the server; that must not pass for one that can do little."""
+    with basket.connect(shared_server.url, peel_id=unique) as b:
+        b.publish("x", 1)
+        b.get("*", "x")
+
+        def child():
+            buckets = b._basket.limited, b._basket.hidden
+            batches = []
+            asked = b._link.batch
+            b._link.batch = lambda *args, **options: batches.append(1) or asked(*args, **options)
+            return buckets, len(b.get("*", "x")) >= 1, len(batches)
+
+        assert _in_child(child) == "((False, False), True, 2)"  # values, then heartbeats
+
+
 def test_a_childs_child_and_a_new_connection_in_a_child(shared_server, unique):
     with basket.connect(shared_server.url, peel_id=unique) as b:
         b.publish("x", 1)
@@ -776,3 +792,23 @@ def test_a_receiver_that_fails_does_not_end_the_connection(shared_server, basket
     assert seen == [b"1", b"2"]
     assert b.connections == 1
     assert "a receiver failed" in caplog.text
+
+
+HANGING_NAMES = """
+import socket, sys, threading, time
+asked = socket.getaddrinfo
+socket.getaddrinfo = lambda host, *args, **options: time.sleep(20) if host == "hangs.invalid" else asked(host, *args, **options)
+import basket
+begun = time.monotonic()
+try:
+    basket.connect("nats://hangs.invalid:4222", peel_id="a", timeout=0.5)
+except basket.UnreachableError as error:
+    print(time.monotonic() - begun < 5, "hangs.invalid" in str(error), flush=True)
+"""
+
+
+def test_a_name_server_that_hangs_holds_up_neither_the_call_nor_the_end():
+    begun = time.monotonic()
+    ended = subprocess.run([sys.executable, "-c", HANGING_NAMES], capture_output=True, text=True, timeout=60)
+    assert (ended.stdout, ended.stderr, ended.returncode) == ("True True\n", "", 0)
+    assert time.monotonic() - begun < 15

@@ -194,7 +194,7 @@ def test_a_heartbeat_counts_for_half_a_minute_by_the_servers_clock(lb, other, mo
     put(other, values={"web-01.n.ip": 1}, beats=["web-01"])
     mirror = lb.mirror()
     now = mirror._clock()
-    assert abs(mirror.server_time() - time.time()) < 60
+    assert abs(mirror._server_time() - time.time()) < 60
     for later, online in ((0, True), (28, True), (32, False)):
         monkeypatch.setattr(mirror, "_clock", lambda later=later: now + later)
         assert [e.online for e in lb.get("*", "n.ip")] == [online]
@@ -204,13 +204,22 @@ def test_a_heartbeat_counts_for_half_a_minute_by_the_servers_clock(lb, other, mo
 
 def test_a_clock_that_is_wrong_here_does_not_matter(lb, other, monkeypatch):
     put(other, values={"web-01.n.ip": 1}, beats=["web-01"])
-    wrong = time.time() - 3600
-    monkeypatch.setattr("basket.bus.bucket.time.time", lambda: wrong)
+    right = time.time()
+    monkeypatch.setattr("basket.bus.bucket.time.time", lambda: right - 3600)
     mirror = lb.mirror()
     monkeypatch.undo()
-    monkeypatch.setattr(mirror, "_clock", lambda: wrong)
-    assert abs(mirror.server_time() - time.time()) < 5
+    assert abs(mirror._server_time() - time.time()) < 5
     assert [e.online for e in lb.get("*", "n.ip")] == [True]
+
+
+def test_a_clock_that_is_set_right_later_does_not_matter(lb, other, monkeypatch):
+    """Started before the time was known, as embedded hosts are: afterwards every heartbeat would look an hour old."""
+    put(other, values={"web-01.n.ip": 1}, beats=["web-01"])
+    mirror = lb.mirror()
+    right = time.time()
+    monkeypatch.setattr("basket.bus.bucket.time.time", lambda: right + 3600)
+    assert abs(mirror._server_time() - right) < 5
+    assert len(lb.get("*", "n.ip", online_only=True)) == 1
 
 
 def test_its_state_can_be_seen(lb, other):
@@ -258,13 +267,54 @@ def test_another_one_replaces_it_without_a_gap(lb, other):
         former = lb._live.mirrored
         mirror = lb.mirror(functions)
         # Complete as soon as it is there: the same consumer may have been current all the time.
-        assert mirror.record("web-01", "n.ip") is not None
+        assert mirror._index["n.ip"]["web-01"] is not None
         assert former.ended
         assert lb.status().mirror == mirror.status
     done.set()
     thread.join(5)
     assert failures == []
     assert consumers(other) == 1
+
+
+@pytest.mark.parametrize("ask", ["get", "by fact", "peels", "facts", "functions", "value"])
+def test_one_that_is_stopped_in_the_middle_of_a_call_leaves_no_half_answer(lb, other, monkeypatch, ask):
+    """Its tables are emptied then, and "nobody is alive" would pass for an answer."""
+    put(other, **FLEET)
+    calls = {
+        "get": lambda: sorted(e.peel_id for e in lb.get("web-*", "n.ip", online_only=True)),
+        "by fact": lambda: [e.peel_id for e in lb.get("G@cores:8", "n.ip")],
+        "peels": lambda: lb.peels("G@cores:8"),
+        "facts": lambda: lb.facts("db-01"),
+        "functions": lambda: lb.functions("web-01"),
+        "value": lambda: lb.value("web-01", "n.ip"),
+    }
+    expected = calls[ask]()
+    mirror = lb.mirror()
+    wait = mirror.wait
+
+    def stopped_right_after(*args, **options):
+        wait(*args, **options)
+        mirror.stop()
+        mirror._index.clear()  # as the loop does a moment later
+        monkeypatch.setattr(type(mirror), "matching", lambda mirror, tree: frozenset())
+
+    monkeypatch.setattr(mirror, "wait", stopped_right_after)
+    assert expected and calls[ask]() == expected
+
+
+def test_stopped_by_many_threads_at_once_it_lets_go_once(lb, other):
+    put(other, **FLEET)
+    with lb.watch("*", "n.ip") as changes:
+        for _ in range(30):
+            mirror = lb.mirror(["n.ip"])
+            together = threading.Barrier(4)
+            threads = [threading.Thread(target=lambda m=mirror, t=together: (t.wait(10), m.stop())) for _ in range(4)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join(10)
+            assert lb._live._feeds["basket"]._wanted == {"*.n.ip": 1}, "what the watch wants"
+        del changes
 
 
 def test_a_mirror_beside_a_watch_of_the_same_is_complete_at_once(lb, other):

@@ -67,8 +67,8 @@ def test_a_living_peels_value_is_current_however_long_ago_it_was_written(lb, tar
     peel(lb, "web-01", alive=True)
     peel(lb, "web-02", alive=False)
     assert set(seen(lb.get(target, "n.ip", max_age=60))) == {"web-01", "web-02"}
-    server_time = lb._server_time
-    monkeypatch.setattr(lb, "_server_time", lambda deadline: server_time(deadline) + datetime.timedelta(minutes=5))
+    now = lb._selector.now
+    monkeypatch.setattr(lb._selector, "now", lambda deadline: now(deadline=deadline) + datetime.timedelta(minutes=5))
     assert set(seen(lb.get(target, "n.ip", max_age=60))) == {"web-01"}
     assert set(seen(lb.get(target, "n.ip", max_age=600))) == {"web-01", "web-02"}
 
@@ -83,10 +83,16 @@ def test_age_is_counted_by_the_servers_clock(lb, monkeypatch):
     assert set(seen(lb.get("*", "n.ip", max_age=60))) == {"web-02"}
 
 
-def test_an_age_below_zero_or_none_at_all_is_refused(lb):
-    for age in (-1, float("nan")):
-        with pytest.raises(ValueError, match="max_age"):
-            lb.get("*", "n.ip", max_age=age)
+@pytest.mark.parametrize("age", [-1, float("nan"), "5m", True])
+def test_an_age_below_zero_or_none_at_all_is_refused(lb, age):
+    with pytest.raises(ValueError, match="max_age"):
+        lb.get("*", "n.ip", max_age=age)
+
+
+@pytest.mark.parametrize("age", [9e10, 10**400, float("inf")])
+def test_an_age_beyond_all_dates_leaves_nothing_out(lb, age):
+    peel(lb, "web-02", alive=False)
+    assert set(seen(lb.get("*", "n.ip", max_age=age))) == {"web-02"}
 
 
 def test_a_heartbeat_that_ran_out_is_the_end_of_being_alive(server):

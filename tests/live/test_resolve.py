@@ -11,7 +11,7 @@ import pytest
 from watching import consumers, empty, our_threads, raw, until
 
 import basket
-from basket import answering
+from basket.live import answering
 from basket.codec import decode, encode
 from basket.embedded import EmbeddedServer
 
@@ -59,14 +59,14 @@ def served(peels):
 def fetched(lb, monkeypatch):
     """How many peels' facts the caller fetched."""
     count = []
-    facts = lb._selector.facts
+    of_facts = lb._selector._of_facts
 
     def counting(*args, **kwargs):
-        found = facts(*args, **kwargs)
+        found = of_facts(*args, **kwargs)
         count.append(len(found))
         return found
 
-    monkeypatch.setattr(lb._selector, "facts", counting)
+    monkeypatch.setattr(lb._selector, "_of_facts", counting)
     return count
 
 
@@ -314,6 +314,36 @@ def test_a_server_that_does_not_let_us_serve_is_an_error_at_once(tmp_path):
         assert time.monotonic() - started < 2
         assert "basket-resolver" not in our_threads()
         until(lambda: b._link._standing == [], what="the end of the wish")
+
+
+def test_a_refusal_that_was_taken_back_is_forgotten(tmp_path):
+    """The operator adds the grant and has the server read it anew, which keeps the connection."""
+
+    def config(permissions):
+        return f"""
+    server_name: refusing
+    accounts: {{ A: {{ jetstream: enabled, users: [ {{ user: some, password: p, permissions: {{ {permissions} }} }} ] }} }}
+    jetstream {{ store_dir: "{tmp_path}" }}
+    """
+
+    who = {"peel_id": "a", "user": "some", "password": "p", "timeout": 10}
+    refusing, allowing = config('subscribe: { deny: ["zester.>"] }'), config('subscribe: { allow: [">"] }')
+    with EmbeddedServer(str(tmp_path), name="refusing", config=refusing) as server, basket.connect(server.url, **who) as b:
+        with pytest.raises(basket.PermissionDeniedError):
+            b.serve_targets()
+        (tmp_path / "server.conf").write_text(allowing)
+        os.kill(server.process.pid, signal.SIGHUP)
+
+        def served():
+            try:
+                b.serve_targets()
+                return True
+            except basket.PermissionDeniedError:
+                return False
+
+        until(served, what="the server to let us")
+        assert b.connections == 1, "otherwise this shows nothing"
+        assert ask(b, {"expr": "a"})["err"] is None or "err" not in ask(b, {"expr": "a"})
 
 
 # -- the caller ------------------------------------------------------------------------------------------------------------------

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from basket import outcomes as module
 from basket.bus.record import Record
 from basket.errors import TargetError
-from basket.outcomes import Outcomes
+from basket.live import outcomes as module
+from basket.live.outcomes import Outcomes
 from basket.target import parse
 
 

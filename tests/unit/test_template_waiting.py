@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import logging
+from types import SimpleNamespace
 
 import pytest
 
 from basket.entry import Entry
 from basket.errors import RefusedValuesError, TooFewError, UnreachableError
-from basket.stored import Held, Stored
 from basket.template.asking import Answer, Dropped, Query
-from basket.template.believing import REFILL, Memory
+from basket.template.believing import REFILL, Held, Memory, Stored
 from basket.template.complaints import PATIENCE, Complaints
-from basket.template.interest import news
+from basket.template.interest import Interest
 from basket.template.rendering import Attempt
 from basket.template.waiting import Due
-from basket.watch import Change
 
 
 def test_a_burst_is_rendered_once_after_the_quiet_time():
@@ -62,7 +61,7 @@ QUERY = Query("*", "a")
 
 def attempt(*peels):
     entries = tuple(Entry(peel, "a", "v", 1, 1, None, None) for peel in peels)
-    return Attempt("", None, (), False, (QUERY,), {QUERY: Answer(entries, {}, (), None)})
+    return Attempt("", None, (), False, (QUERY,), {QUERY: Answer(entries, (), None)})
 
 
 class Store:
@@ -176,16 +175,31 @@ def test_a_value_that_is_left_out_is_told_once_with_its_peel(said, caplog):
     assert len(said()) == 2 and caplog.records[0].fields["peel"] == "web-01"
 
 
-# -- what is news -----------------------------------------------------------------------------------
+# -- what is watched --------------------------------------------------------------------------------
 
 
-def change(kind, peel, revision):
-    return Change(kind, peel, "a", None, revision, 0, None, None)
+class Watched:
+    """A Basket that refuses to watch what is in ``refused``."""
+
+    def __init__(self):
+        self.refused = {}
+
+    def watch(self, target, function, *, callback):
+        if (target, function) in self.refused:
+            raise self.refused[target, function]
+        return SimpleNamespace(ended=False, stop=lambda: None)
 
 
-def test_what_a_rendering_saw_is_no_news():
-    seen = {"web-01": 5}
-    assert not news(change("put", "web-01", 5), seen)
-    assert news(change("put", "web-01", 6), seen) and news(change("put", "web-02", 1), seen)
-    assert news(change("delete", "web-01", 5), seen) and not news(change("delete", "web-02", 1), seen)
-    assert news(change("put", "web-01", 5), None), "a rendering that failed saw nothing"
+def test_it_says_what_it_has_begun_to_watch():
+    # Who depends on that is rendered once more: a watch does not tell what left before it began.
+    interest, server = Interest(lambda pair: None, lambda: None), Watched()
+    one, two = ("*", "a"), ("*", "b")
+    server.refused = {two: UnreachableError("no connection")}
+    assert interest.follow(server, [one, two]) == ({one}, False)
+    server.refused = {}
+    assert interest.follow(server, [one, two]) == ({two}, True)
+    assert interest.follow(server, [one, two]) == (set(), True)
+    interest.forget()
+    assert interest.follow(server, [one]) == ({one}, True), "over another connection it is another watch"
+    server.refused = {two: ValueError("bad target")}
+    assert interest.follow(server, [one, two]) == (set(), True), "which no later attempt can mend"

@@ -15,14 +15,16 @@ from basket.bus.bucket import Bucket
 from basket.bus.record import Record, moment
 from basket.codec import encode
 from basket.errors import BucketMissingError, PermissionDeniedError
+from basket.query import Alive
+
+HEARTBEAT_LIFE = 30.0
+"""Seconds for which a heartbeat says that its peel is alive. The bucket drops it then, without telling anybody."""
 
 PROTOCOL = 1
 """Version of what peels say to each other, as told in a heartbeat."""
 
 FEW = 64
 """Up to so many peels are asked for by name; for more the whole list is fetched."""
-
-Alive = Callable[[str], Optional[bool]]
 
 LIST_AGE = 5.0
 """Seconds for which a fetched list serves large queries. A heartbeat is only written every 10 s and lives for 30."""

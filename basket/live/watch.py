@@ -12,11 +12,11 @@ import sys
 import threading
 import time
 from types import TracebackType
-from typing import Any, Callable, Deque, Dict, Iterable, List, Mapping, NamedTuple, Optional, Set, Tuple, Type
+from typing import Any, Callable, Deque, Dict, Iterable, List, Mapping, Optional, Set, Tuple, Type
 
 from basket.bus.feed import Feed
-from basket.bus.record import Record, moment
-from basket.entry import entry
+from basket.bus.record import Record
+from basket.entry import Change, decoded
 from basket.errors import BasketError, ClosedError, TargetError
 from basket.keys import join_key, split_key
 from basket.target import Matcher, Target, matcher, needs_facts
@@ -24,38 +24,6 @@ from basket.target import Matcher, Target, matcher, needs_facts
 log = logging.getLogger("basket.watch")
 
 PUT, DELETE = "put", "delete"
-
-
-class _Fields(NamedTuple):
-    kind: str
-    peel_id: str
-    function: str
-    value: Any
-    revision: int
-    stamp: Any
-    online: Optional[bool]
-    error: Optional[str]
-
-
-class Change(_Fields):
-    """``kind`` is "put", or "delete" where the value is gone or its peel no longer matches; then as Entry.
-
-    Of a deletion ``value`` is None, ``revision`` and ``updated`` are those of the value that was delivered last.
-    """
-
-    __slots__ = ()
-
-    @property
-    def updated(self) -> Any:
-        """When the value was written, by the server's clock: an aware datetime in UTC."""
-        return moment(self.stamp)
-
-    def __repr__(self) -> str:
-        content = f"error={self.error!r}" if self.error is not None else f"value={self.value!r}"
-        return (
-            f"Change(kind={self.kind!r}, peel_id={self.peel_id!r}, function={self.function!r}, {content}, "
-            f"revision={self.revision}, updated={self.updated.isoformat()!r})"
-        )
 
 
 class Watch:
@@ -243,8 +211,8 @@ class Watch:
             elif before is None or (before.revision, before.stamp) != (record.revision, record.stamp):
                 # The bytes are in the feed's table: here only what tells one value from the next.
                 self._delivered[peel_id, name] = record._replace(data=b"")
-                made = entry(record, peel_id, name, None)
-                yield Change(PUT, *made)
+                made = decoded(record)
+                yield Change(PUT, peel_id, name, made.value, made.revision, made.stamp, None, made.error)
 
     def _facts_at_hand(self) -> bool:
         """False while the facts that another scope asks for are still to come: a missing fact would pass for a deletion."""

@@ -10,13 +10,13 @@ import threading
 from typing import Any, Callable, Dict, Mapping, Optional, Tuple
 
 from basket.bus.feed import Feed
-from basket.bus.link import Link
 from basket.bus.headers import Headers
+from basket.bus.link import Link
 from basket.codec import decode, encode
 from basket.errors import BasketError, DecodeError
+from basket.live.outcomes import Document, Outcomes
 from basket.logs import Log
-from basket.outcomes import Document, Outcomes
-from basket.resolve import SUBJECT
+from basket.query.resolve import SUBJECT
 from basket.target import Target, parse
 
 QUEUE_GROUP = "zester-target-resolvers"
@@ -38,7 +38,7 @@ class ResolveService:
         self._outcomes = Outcomes(facts.table_of, document)
         self._requests: queue.Queue[Optional[Tuple[str, bytes]]] = queue.Queue(WAITING)
         self._thread: Optional[threading.Thread] = None
-        self._starting = threading.Lock()
+        self._starting, self._ending = threading.Lock(), threading.Lock()
 
     def start(self, deadline: float) -> ResolveService:
         """Fetch the facts, then offer the service. May be called twice."""
@@ -64,7 +64,8 @@ class ResolveService:
 
     def stop(self) -> None:
         """Withdraw it. May be called twice."""
-        thread, self._thread = self._thread, None
+        with self._ending:
+            thread, self._thread = self._thread, None
         if thread is None:
             return
         try:

@@ -13,14 +13,15 @@ from basket.bus import loop as loops
 from basket.bus.bucket import Bucket
 from basket.bus.link import Link
 from basket.errors import BasketError
-from basket.selecting import document
+from basket.query import document
 from basket.target import Target, needs_facts
 
 if TYPE_CHECKING:  # each is imported when it is first asked for: who only asks once shall not pay for it
-    from basket.answering import ResolveService
     from basket.bus.feed import Feed
-    from basket.mirror import Mirror
-    from basket.watch import Change, Watch
+    from basket.entry import Change
+    from basket.live.answering import ResolveService
+    from basket.live.mirror import Mirror
+    from basket.live.watch import Watch
 
 CALLBACKS_END = 2.0
 """Seconds for which closing waits for callbacks that are running."""
@@ -74,7 +75,7 @@ class Live:
         if by_facts:
             self._seen(deadline, self._facts)
         facts = self._feed(self._facts) if by_facts else None
-        from basket.watch import Watch
+        from basket.live.watch import Watch
 
         watch = Watch(target, functions, self._feed(self._values), facts, document, self._forget)
         with self._lock:
@@ -109,7 +110,7 @@ class Live:
 
     def mirror(self, functions: Optional[Sequence[str]], deadline: float) -> Mirror:
         """The mirror, started; a former one is replaced once the new one is complete."""
-        from basket.mirror import NOBODY_KNOWS, Mirror
+        from basket.live.mirror import NOBODY_KNOWS, Mirror
 
         self._link.ready(deadline)
         self._here()
@@ -118,9 +119,9 @@ class Live:
             self._seen(deadline, self._heartbeats)
         except NOBODY_KNOWS:
             pass
-        ahead = self._values.clock_ahead(deadline=deadline)
+        server_now = time.time() + self._values.clock_ahead(deadline=deadline)
         feeds = (self._feed(self._values), self._feed(self._facts), self._feed(self._heartbeats))
-        mirror = Mirror(functions, *feeds, document=document, on_stop=self._drop).start(deadline, ahead)
+        mirror = Mirror(functions, *feeds, document=document, on_stop=self._drop).start(deadline, server_now)
         with self._lock:
             former, self._mirror = self._mirror, mirror
         if former is not None:
@@ -144,7 +145,7 @@ class Live:
         self._seen(deadline, self._facts)
         with self._lock:
             if self._service is None:
-                from basket.answering import ResolveService
+                from basket.live.answering import ResolveService
 
                 self._service = ResolveService(self._link, self._feed(self._facts), document, groups)
             service = self._service
@@ -169,6 +170,7 @@ class Live:
         for watch in watches:
             watch.join(deadline)
         self.stop_serving()
-        if self._mirror is not None:
-            self._mirror.stop()
+        mirror = self._mirror
+        if mirror is not None:
+            mirror.stop()
         self._feeds = {}  # a connection opened again makes its own

@@ -6,28 +6,28 @@ who asked for what was last known.
 
 from __future__ import annotations
 
+import datetime
+import threading
 import time
 from types import TracebackType
-from typing import Any, Callable, Dict, FrozenSet, Iterable, List, Mapping, Optional, Sequence, Set, Type
+from typing import Any, Callable, Dict, FrozenSet, Iterable, List, Mapping, Optional, Sequence, Set, Tuple, Type
 
 from basket.bus.feed import Feed
 from basket.bus.record import Record, moment
+from basket.entry import MirrorStatus, decoded
 from basket.errors import BasketError, BucketMissingError, PermissionDeniedError
 from basket.keys import split_key
-from basket.outcomes import Outcomes
-from basket.status import MirrorStatus
-from basket.target import Target
-
-HEARTBEAT_LIFE = 30.0
-"""Seconds for which a heartbeat says that its peel is alive. The bucket drops it then, without telling anybody."""
-
+from basket.live.outcomes import Outcomes
+from basket.query import Alive, Values
+from basket.query.presence import HEARTBEAT_LIFE
+from basket.target import Target, exact_ids, matcher, needs_facts
 
 NOBODY_KNOWS = (BucketMissingError, PermissionDeniedError)
 """Why heartbeats may be unknown for good: values are answered without them then."""
 
 
 class Mirror:
-    """Made by ``Basket.mirror``. Any thread. ``stop`` ends it; its Basket asks the server again from then on.
+    """A ``Source``, made by ``Basket.mirror``. Any thread. ``stop`` ends it; its Basket asks the server again from then on.
 
     What was published a moment ago, by this very process too, arrives when the server delivers it: about a millisecond later.
     A server that falls silent without closing the connection is noticed after 5 s; until then what was last known is current.
@@ -41,7 +41,7 @@ class Mirror:
         heartbeats: Feed,
         document: Callable[[Optional[Record]], Mapping[str, Any]],
         on_stop: Callable[[Mirror], None],
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._functions = None if functions is None else frozenset(functions)
         self._values = values
@@ -53,13 +53,14 @@ class Mirror:
         self._outcomes = Outcomes(facts.table_of, document)
         self._clock = clock
         self._offset = 0.0
+        self._ending = threading.Lock()
         self._ended = False
 
     # -- life -----------------------------------------------------------------------------------------------------------
 
-    def start(self, deadline: float, server_ahead: float) -> Mirror:
-        """Begin, and wait until it is complete. ``server_ahead``: seconds by which the server's clock is ahead of ours."""
-        self._offset = server_ahead
+    def start(self, deadline: float, server_now: float) -> Mirror:
+        """Begin, and wait until it is complete. ``server_now``: the server's time, in seconds since 1970."""
+        self._offset = server_now - self._clock()
         self._values.want(self._patterns(), self._changed)
         self._facts.want(["*"])
         self._heartbeats.want(["*"])
@@ -75,9 +76,12 @@ class Mirror:
 
     def stop(self) -> None:
         """End it. Any thread, any number of times."""
-        if self._ended or self._values.inherited:
+        if self._values.inherited:
             return
-        self._ended = True
+        with self._ending:
+            if self._ended:
+                return
+            self._ended = True
         self._on_stop(self)
         try:
             self._values.release(self._patterns(), self._changed)
@@ -130,30 +134,57 @@ class Mirror:
 
     # -- answering ------------------------------------------------------------------------------------------------------------
 
-    def covers(self, functions: Iterable[str]) -> bool:
-        """Whether these functions' values are all here."""
-        return self._functions is None or self._functions.issuperset(functions)
+    def covers(self, functions: Optional[Iterable[str]]) -> bool:
+        """Whether these functions' values (None: those of all) are here."""
+        return self._functions is None or (functions is not None and self._functions.issuperset(functions))
 
-    @property
-    def covers_all(self) -> bool:
-        """Whether every function is."""
-        return self._functions is None
+    def values(
+        self, tree: Target, functions: List[str], *, deadline: float, alive: bool, stale_ok: bool = False
+    ) -> Tuple[Values, Alive]:
+        """As Source."""
+        by_facts = needs_facts(tree)
+        if not stale_ok:
+            self.wait(deadline, facts=by_facts, alive=alive)
+        elif alive:  # what was last known of that would be wrong soon, and turn into an empty answer
+            self.wait_for_heartbeats(deadline, insist=True)
+        named = self.matching(tree) if by_facts else exact_ids(tree)
+        match = matcher(tree)
+        found: Values = {}
+        for name in functions:
+            peels = self._index.get(name, {})
+            # A copy, since the loop goes on; few of many, or many of few: either way each is looked up once.
+            records = peels.copy() if named is None else {peel_id: peels.get(peel_id) for peel_id in named}
+            found[name] = {
+                peel_id: decoded(record)
+                for peel_id, record in records.items()
+                if record is not None and (by_facts or match(peel_id, {}))
+            }
+        return found, self.online
 
-    def record(self, peel_id: str, function: str) -> Optional[Record]:
-        """One stored value."""
+    def value(self, peel_id: str, function: str, *, deadline: float, stale_ok: bool = False) -> Optional[Record]:
+        """As Source."""
+        if not stale_ok:
+            self.wait(deadline, facts=False, alive=None)
         return self._index.get(function, {}).get(peel_id)
 
-    def records(self, function: str) -> Dict[str, Record]:
-        """A function's values by peel id; a copy."""
-        return dict(self._index.get(function, {}))
-
-    def functions_of(self, peel_id: str) -> List[str]:
-        """What one peel publishes, sorted."""
+    def functions_of(self, peel_id: str, *, deadline: float) -> List[str]:
+        """As Source."""
+        self.wait(deadline, facts=False, alive=None)
         return sorted(name for name, peels in list(self._index.items()) if peel_id in peels)
 
-    def facts_of(self, peel_id: str) -> Optional[Record]:
-        """One peel's stored facts."""
+    def facts_of(self, peel_id: str, *, deadline: float) -> Optional[Record]:
+        """As Source."""
+        self.wait(deadline, facts=True, alive=None)
         return self._facts.table.get(peel_id)
+
+    def peels(self, tree: Target, *, deadline: float) -> FrozenSet[str]:
+        """As Source."""
+        self.wait(deadline, facts=True, alive=None)
+        return self.matching(tree) & self.known()
+
+    def now(self, *, deadline: float) -> datetime.datetime:
+        """As Source."""
+        return datetime.datetime.fromtimestamp(self._server_time(), datetime.timezone.utc)
 
     def known(self) -> Set[str]:
         """Every peel with facts or (of the covered functions) values."""
@@ -166,12 +197,11 @@ class Mirror:
     def online(self, peel_id: str) -> Optional[bool]:
         """Whether the peel's last heartbeat is younger than its life; None while heartbeats do not reach us."""
         record = self._heartbeats.table.get(peel_id)
-        if record is not None and self.server_time() - moment(record.stamp).timestamp() < HEARTBEAT_LIFE:
+        if record is not None and self._server_time() - moment(record.stamp).timestamp() < HEARTBEAT_LIFE:
             return True
         return False if self._heartbeats.current else None
 
-    def server_time(self) -> float:
-        """Now, by the server's clock: seconds since 1970."""
+    def _server_time(self) -> float:
         return self._clock() + self._offset
 
     # On the loop's thread.
