@@ -15,7 +15,7 @@ from typing import Any, Callable, Dict, Generic, Iterable, List, NamedTuple, Opt
 
 from basket.bus import translate
 from basket.bus.bucket import Bucket
-from basket.bus.consumer import consumer_request
+from basket.bus.consumer import consumer_request, word
 from basket.bus.headers import NO_RESPONDERS, NOT_FOUND, Headers, header, status
 from basket.bus.record import Record, delivery, from_delivery, from_direct, take_direct_run
 from basket.bus.waiters import BatchWaiter
@@ -237,11 +237,11 @@ def _consume_once(bucket: Bucket, subjects: List[str], headers_only: bool, deadl
     def receive(about: bytes, reply: bytes, headers: Headers, data: bytes) -> None:
         place = delivery(reply)
         if place is None:
-            if status(headers) == 100:  # idle heartbeat, or the server asks whether we keep up
-                if reply:
-                    bucket.link.send(reply.decode(), b"")
-                elif header(headers, "Nats-Last-Consumer") == str(len(records)) and not header(headers, "Nats-Consumer-Stalled"):
-                    done.set()  # what was still to come has been removed meanwhile
+            told = word(headers, data)
+            if told is not None and reply:
+                bucket.link.send(reply.decode(), b"")
+            elif told is not None and told.last == len(records) and not told.stalled:
+                done.set()  # what was still to come has been removed meanwhile
             return
         record = from_delivery(about, reply, headers, data)
         if record is not None:

@@ -1,9 +1,12 @@
-"""The request that makes an ephemeral consumer which delivers the last value of each key, then what follows. Pure."""
+"""An ephemeral consumer that delivers the last value of each key, then what follows: the request that makes it, and what the
+server says between deliveries. Pure."""
 
 from __future__ import annotations
 
 import json
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+
+from basket.bus.headers import Headers, header, status
 
 
 def consumer_request(
@@ -39,3 +42,19 @@ def consumer_request(
     config.update({"filter_subject": subjects[0]} if single else {"filter_subjects": subjects})
     subject = f"$JS.API.CONSUMER.CREATE.{stream}.{name}" + (f".{subjects[0]}" if single else "")
     return subject, json.dumps({"stream_name": stream, "config": config}).encode()
+
+
+class Word(NamedTuple):
+    """What the server says when it has nothing to deliver. ``last``: the number of its last delivery; ``stalled``: it waits for
+    us. With a reply subject it asks whether we keep up."""
+
+    last: Optional[int]
+    stalled: bool
+
+
+def word(headers: Headers, data: bytes) -> Optional[Word]:
+    """The server's word in a message that is no delivery (whoever wrote a delivered one may have put the same there)."""
+    if data or status(headers) != 100:
+        return None
+    last = header(headers, "Nats-Last-Consumer")
+    return Word(int(last) if last is not None and last.isdigit() else None, header(headers, "Nats-Consumer-Stalled") is not None)

@@ -11,7 +11,7 @@ import time
 import pytest
 
 import basket
-from basket.bus import link as links
+from basket.bus import connection
 
 pytestmark = pytest.mark.chaos
 
@@ -407,7 +407,7 @@ def test_a_frozen_server_is_a_timeout_for_reads_and_unknown_for_writes(server, b
 
 
 def test_a_server_frozen_for_longer_is_replaced_and_found_again(server_with, basket_for, frozen, until, connections, monkeypatch):
-    monkeypatch.setattr(links, "PROBE_TIMEOUT", 0.3)
+    monkeypatch.setattr(connection, "PROBE_TIMEOUT", 0.3)
     server = server_with('http: "127.0.0.1:-1"')
     b = basket_for(server)
     b.publish("x", 1)
@@ -426,7 +426,7 @@ def test_a_server_frozen_for_longer_is_replaced_and_found_again(server_with, bas
 
 
 def test_another_server_takes_over_from_a_frozen_one(server_with, basket_for, frozen, monkeypatch):
-    monkeypatch.setattr(links, "PROBE_TIMEOUT", 0.3)
+    monkeypatch.setattr(connection, "PROBE_TIMEOUT", 0.3)
     one, two = server_with("max_payload: 2000"), server_with("max_payload: 4000")
     b = basket_for([one.url, two.url])
     b.publish("x", 1)

@@ -15,7 +15,7 @@ import pytest
 from watching import Heard, api, brief, consumer_names, consumers, our_threads, raw, until
 
 import basket
-from basket.bus import feed as feeds
+from basket.bus import following
 from basket.codec import encode
 
 pytestmark = pytest.mark.chaos
@@ -27,8 +27,8 @@ AFTER_RETURN = 1.0
 @pytest.fixture
 def impatient(monkeypatch):
     """The server's idle heartbeats, and what counts as silence, at a fifth of their time."""
-    monkeypatch.setattr(feeds, "HEARTBEAT", 0.4)
-    monkeypatch.setattr(feeds, "SILENCE", 1.0)
+    monkeypatch.setattr(following, "HEARTBEAT", 0.4)
+    monkeypatch.setattr(following, "SILENCE", 1.0)
 
 
 @pytest.fixture
@@ -304,7 +304,7 @@ def test_a_consumer_removed_behind_our_back_is_made_again(server, connect, impat
 
 def test_a_delivery_that_was_lost_is_made_good(server, connect, impatient, monkeypatch, caplog):
     lost = []
-    receive = feeds._Consumer._receive
+    receive = following.Consumer._receive
 
     def lossy(self, subject, reply, headers, data):
         if data == encode("lost") and not lost:
@@ -312,7 +312,7 @@ def test_a_delivery_that_was_lost_is_made_good(server, connect, impatient, monke
             return
         receive(self, subject, reply, headers, data)
 
-    monkeypatch.setattr(feeds._Consumer, "_receive", lossy)
+    monkeypatch.setattr(following.Consumer, "_receive", lossy)
     b = connect()
     heard = Heard()
     b.watch("*", "n.ip", callback=heard)
@@ -328,18 +328,17 @@ def test_values_that_vanish_while_they_are_being_read_do_not_hold_it_up(server, 
     """Heartbeats expire by themselves, so the announced last delivery may never come."""
     b = connect()
     b.publish_many({"n.ip": 1, "gone": 2})
-    receive = feeds._Consumer._receive
+    receive = following.Consumer._receive
 
     def without_the_last(self, subject, reply, headers, data):
         if data != encode(2):
             receive(self, subject, reply, headers, data)
 
-    place = feeds.delivery
-    monkeypatch.setattr(feeds._Consumer, "_receive", without_the_last)
-    monkeypatch.setattr(feeds, "delivery", lambda reply: (p := place(reply)) and p._replace(pending=1))
-    monkeypatch.setattr(
-        feeds, "header", lambda h, name, real=feeds.header: "1" if name == "Nats-Last-Consumer" else real(h, name)
-    )
+    place = following.delivery
+    monkeypatch.setattr(following.Consumer, "_receive", without_the_last)
+    monkeypatch.setattr(following, "delivery", lambda reply: (p := place(reply)) and p._replace(pending=1))
+    said = following.word
+    monkeypatch.setattr(following, "word", lambda headers, data: (told := said(headers, data)) and told._replace(last=1))
     with b.watch("*", ["n.ip", "gone"]) as changes:
         assert changes.wait(0).value == 1
 
@@ -399,9 +398,9 @@ def test_a_server_that_is_out_of_reach_is_called_at_a_bearable_rate(server, conn
 
 
 def test_a_dead_wire_that_nobody_reports_is_noticed_by_the_silence(server, connect, wire, impatient, monkeypatch):
-    from basket.bus import link
+    from basket.bus import connection
 
-    monkeypatch.setattr(link, "PROBE_TIMEOUT", 0.5)
+    monkeypatch.setattr(connection, "PROBE_TIMEOUT", 0.5)
     web, b = connect("web-01"), connect("lb-01", wire.url)
     web.publish("n.ip", 1)
     mirror = b.mirror()
@@ -460,7 +459,7 @@ def test_a_watch_begun_while_the_server_is_frozen_raises_at_its_deadline_and_lea
 
 def test_exceptions_of_others_do_not_end_the_feed(server, connect, monkeypatch):
     """nats-py raises its own errors where a connection has just been closed; what got away would end every watch for good."""
-    receive = feeds.WireClient.receive
+    receive = following.WireClient.receive
     failing = threading.Event()
 
     async def sometimes(self, *args, **kwargs):
@@ -469,7 +468,7 @@ def test_exceptions_of_others_do_not_end_the_feed(server, connect, monkeypatch):
             raise RuntimeError("nats: connection closed")
         return await receive(self, *args, **kwargs)
 
-    monkeypatch.setattr(feeds.WireClient, "receive", sometimes)
+    monkeypatch.setattr(following.WireClient, "receive", sometimes)
     b = connect()
     b.publish("n.ip", 1)
     failing.set()

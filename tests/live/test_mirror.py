@@ -475,10 +475,10 @@ def test_without_heartbeats_the_values_are_mirrored_all_the_same(tmp_path):
 
 
 def test_a_bucket_that_vanished_is_an_error_and_not_an_empty_answer(server, monkeypatch):
-    from basket.bus import feed
+    from basket.bus import following
 
-    monkeypatch.setattr(feed, "HEARTBEAT", 0.2)
-    monkeypatch.setattr(feed, "SILENCE", 0.6)
+    monkeypatch.setattr(following, "HEARTBEAT", 0.2)
+    monkeypatch.setattr(following, "SILENCE", 0.6)
     with basket.connect(server.url, peel_id="lb-01") as b:
         put(b, **FLEET)
         b.mirror()

@@ -7,9 +7,10 @@ import time
 
 import pytest
 
-from basket.bus.bucket import Bucket, BucketSpec
 from basket.bus import loop as loops
-from basket.bus.feed import Feed, _Consumer, _Follower
+from basket.bus.bucket import Bucket, BucketSpec
+from basket.bus.feed import Feed
+from basket.bus.following import Consumer, Follower
 from basket.bus.record import Record
 from basket.errors import BasketTimeoutError, BucketMissingError, ClosedError, PermissionDeniedError
 
@@ -80,8 +81,8 @@ def record(key, value, revision=1, stamp=1):
 
 def follower(feed, *patterns, **table):
     """One that has read these, and is about to be told that this was all."""
-    made = _Follower(feed, Client(), list(patterns), feed._wishes)
-    consumer = _Consumer(made, Client(), feed._bucket, [])
+    made = Follower(feed, Client(), list(patterns), feed.wishes)
+    consumer = Consumer(made, Client(), feed.bucket, [])
     consumer.caught_up = True
     made._consumers = [consumer]
     for name, value in table.items():
@@ -166,7 +167,7 @@ def test_what_is_told_after_everything_was_read_anew_is_what_differs(feed):
 )
 def test_a_hopeless_reason_is_raised_at_once(feed, error, hopeless):
     feed.want(["*.a"])
-    feed._set_current(False, error)
+    feed.set_current(False, error)
     started = time.monotonic()
     with pytest.raises(type(error)) as raised:
         feed.wait(started + 20, hopeless)
@@ -177,7 +178,7 @@ def test_a_hopeless_reason_is_raised_at_once(feed, error, hopeless):
 
 def test_an_earlier_reason_is_not_held_against_a_new_wish(feed):
     feed.want(["*.denied"])
-    feed._set_current(False, PermissionDeniedError("no", subject="x"))
+    feed.set_current(False, PermissionDeniedError("no", subject="x"))
     feed.want(["*.allowed"])
     with pytest.raises(BasketTimeoutError):
         feed.wait(soon())
@@ -187,7 +188,7 @@ def test_what_could_not_be_had_is_given_up_without_waiting_for_the_next_attempt(
     """The others of the same bucket would stand still for half a minute because of one that was refused."""
     feed.want(["*.allowed"])
     feed.want(["*.denied"])
-    feed._set_current(False, PermissionDeniedError("no", subject="x"))
+    feed.set_current(False, PermissionDeniedError("no", subject="x"))
     before = link.restarts
     feed.release(["*.denied"])
     assert link.restarts == before + 1
