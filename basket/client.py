@@ -28,18 +28,18 @@ from basket.bus.bucket import Bucket, BucketSpec
 from basket.bus.connection import CLOSED, CONNECTED, SUSPENDED
 from basket.bus.guarded import Guarded
 from basket.bus.link import Link
-from basket.bus.record import moment
 from basket.bus.settings import Settings
 from basket.codec import decode, encode
-from basket.entry import Change, Entry, Peel, Status, Value, entry
+from basket.entry import Change, Entry, Peel, Status
 from basket.errors import BasketError, DecodeError, InvalidKeyError, MissingError, PublishError
 from basket.keys import check_function, check_peel_id, join_key, split_key
 from basket.live import Live
+from basket.names import FACTS, HEARTBEATS, VALUES
 from basket.query import Source
 from basket.query.presence import HEARTBEAT_LIFE, Presence, heartbeat
 from basket.query.resolve import Resolver
 from basket.query.selecting import Selector
-from basket.target import Target, conjunction, matches_factless, parse
+from basket.target import Target, all_of, matches_factless, parse
 
 if TYPE_CHECKING:
     from basket.live.mirror import Mirror
@@ -75,9 +75,9 @@ class Basket:
         self._scope_text = scope
         self._scope: Optional[Tuple[object, Optional[Target]]] = None
         self._link = Link(settings)
-        self._basket = Bucket(self._link, BucketSpec("basket", "Peel-to-peel data sharing", replicas=replicas))
-        self._facts = Bucket(self._link, BucketSpec("facts", "Peel fact data (system information)", history=5, replicas=replicas))
-        beats = BucketSpec("peel-heartbeat", "Peel liveness heartbeats", ttl=HEARTBEAT_LIFE, replicas=replicas)
+        self._basket = Bucket(self._link, BucketSpec(VALUES, "Peel-to-peel data sharing", replicas=replicas))
+        self._facts = Bucket(self._link, BucketSpec(FACTS, "Peel fact data (system information)", history=5, replicas=replicas))
+        beats = BucketSpec(HEARTBEATS, "Peel liveness heartbeats", ttl=HEARTBEAT_LIFE, replicas=replicas)
         self._heartbeats = Bucket(self._link, beats)
         self._own, self._own_facts = Guarded(self._basket), Guarded(self._facts)
         self._selector = Selector(self._basket, self._facts, Presence(self._heartbeats), Resolver(self._link))
@@ -285,19 +285,16 @@ class Basket:
 
         def entries(source: Source) -> Dict[str, List[Entry]]:
             alive = online_only or age is not None
-            found, online = source.values(tree, functions, deadline=deadline, alive=alive, stale_ok=stale_ok)
-            if alive:
-                oldest = None if age is None else source.now(deadline=deadline) - datetime.timedelta(seconds=age)
+            found = source.entries(tree, functions, deadline=deadline, alive=alive, stale_ok=stale_ok)
+            answer = {name: [of[peel_id] for peel_id in sorted(of)] for name, of in found.items()}
+            if not alive:
+                return answer
+            oldest = None if age is None else source.now(deadline=deadline) - datetime.timedelta(seconds=age)
 
-                def wanted(peel_id: str, value: Value) -> bool:
-                    fresh = not online_only and oldest is not None and moment(value.stamp) >= oldest
-                    return fresh or bool(online(peel_id))
+            def wanted(one: Entry) -> bool:
+                return bool(one.online) or (not online_only and oldest is not None and one.updated >= oldest)
 
-                found = {name: {p: v for p, v in values.items() if wanted(p, v)} for name, values in found.items()}
-            return {
-                name: [entry(values[peel_id], peel_id, name, online(peel_id)) for peel_id in sorted(values)]
-                for name, values in found.items()
-            }
+            return {name: list(filter(wanted, of)) for name, of in answer.items()}
 
         answer = self._answer(functions, entries)
         return answer[function] if isinstance(function, str) else answer
@@ -415,7 +412,7 @@ class Basket:
     def _tree(self, target: str, scope: Optional[str]) -> Target:
         tree = parse(target, self.groups)
         narrow = self.scope if scope is None else parse(scope, self.groups) if scope.strip() else None
-        return tree if narrow is None else conjunction(tree, narrow)
+        return tree if narrow is None else all_of(tree, narrow)
 
     def _answer(self, functions: Optional[Sequence[str]], ask: Callable[[Source], T]) -> T:
         """From the mirror where it covers these functions (None: all), else from the server."""

@@ -72,10 +72,10 @@ def make(
     if isinstance(config, str) or (config is None and url_or_list is None):
         from basket.config import load
 
-        config = load(config)
+        config = load(config, functions=False)
     who = _peel_id(peel_id, config)
-    settings = _settings(url_or_list, ways_in, config, _inbox(who))
-    for path in (settings.credentials, settings.nkey_seed, settings.tls_key):
+    settings = _settings(url_or_list, ways_in, config, who)
+    for path in (settings.credentials, settings.nkey_seed, settings.tls_key, *(exposure.secrets(config) if config else ())):
         exposure.secret_file(path)
     if config is None:
         return Basket(settings, peel_id=who, timeout=5.0 if timeout is None else timeout)
@@ -90,16 +90,16 @@ def make(
 
 
 def scope_of(config: Config) -> Callable[[], str]:
-    """The configured scope as text; this peel's facts are collected only where the scope asks for them."""
+    """The configured scope as text; of this peel's facts those are read that the scope asks for."""
 
     def text() -> str:
         template = config.basket.scope
         if "{{" not in template:
             return template
-        from basket.facts import collect
+        from basket.facts import lookup
         from basket.target import fill_scope
 
-        return fill_scope(template, collect(config.facts.custom))
+        return fill_scope(template, lambda path: lookup(path, config.facts.custom))
 
     return text
 
@@ -120,13 +120,9 @@ def _peel_id(explicit: Optional[str], config: Optional[Config]) -> Union[str, Ca
         return lambda: peel_id(section)
 
 
-def _inbox(who: Union[str, Callable[[], str]]) -> str:
-    return f"_INBOX_{who}" if isinstance(who, str) else "_INBOX"
-
-
-def _settings(addresses: Addresses, ways_in: Any, config: Optional[Config], inbox: str) -> Settings:
+def _settings(addresses: Addresses, ways_in: Any, config: Optional[Config], who: Union[str, Callable[[], str]]) -> Settings:
     """Arguments over configuration; a way to prove who we are that is given as argument replaces the configured ones."""
-    name = f"zester-basket {inbox[len('_INBOX_') :]}".strip()
+    name, inbox = (f"zester-basket {who}", f"_INBOX_{who}") if isinstance(who, str) else ("zester-basket", "_INBOX")
     given = {key: value for key, value in ways_in.items() if value is not None}
     if isinstance(addresses, str):
         addresses = [part.strip() for part in addresses.split(",") if part.strip()]

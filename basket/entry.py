@@ -12,24 +12,6 @@ from basket.errors import BasketError, DecodeError
 _new = tuple.__new__
 
 
-class Value(NamedTuple):
-    """A stored value, decoded, or the ``error`` that says why it could not be."""
-
-    value: Any
-    error: Optional[str]
-    revision: int
-    stamp: Any
-
-
-def decoded(record: Record) -> Value:
-    """A value that cannot be decoded breaks nothing: it becomes its ``error``."""
-    try:
-        # Fields by number, and not through Value(...): there may be thousands.
-        return _new(Value, (decode(record[1]), None, record[2], record[3]))
-    except DecodeError as error:
-        return Value(None, str(error), record.revision, record.stamp)
-
-
 class _Told:
     """What Entry and Change have in common."""
 
@@ -68,10 +50,13 @@ class Entry(_Told, _EntryFields):
     __slots__ = ()
 
 
-def entry(value: Value, peel_id: str, function: str, online: Optional[bool]) -> Entry:
-    """The Entry for a peel's value."""
-    content, error, revision, stamp = value
-    return _new(Entry, (peel_id, function, content, revision, stamp, online, error))
+def entry(record: Record, peel_id: str, function: str, online: Optional[bool]) -> Entry:
+    """The Entry for a stored record; a value that cannot be decoded becomes its ``error`` and breaks nothing."""
+    try:
+        # Fields by number, and not through Entry(...): there may be thousands.
+        return _new(Entry, (peel_id, function, decode(record[1]), record[2], record[3], online, None))
+    except DecodeError as error:
+        return Entry(peel_id, function, None, record.revision, record.stamp, online, str(error))
 
 
 class _ChangeFields(NamedTuple):

@@ -1,4 +1,4 @@
-"""What a value must look like: the types of [basket.expect], and the checks behind them. Pure; imports nothing of ours.
+"""What a value must look like: the types of [basket.expect], and the checks behind them. Pure.
 
 ==============  ==========================================================================================================
 ``"ip"``        an IPv4 or IPv6 address, as a string; no zone (``%eth0``), no leading zeros
@@ -17,7 +17,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from importlib import import_module
-from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional
 
 LONGEST = 4096
 """Characters of a value that a regular expression is tried on; a longer one fits none."""
@@ -34,7 +34,7 @@ _DIGITS = re.compile(r"[0-9]{1,5}\Z")
 _ZERO_FIRST = re.compile(r"(?:^|\.)0[0-9]")
 
 Check = Callable[[Any], None]
-"""Returns where the value is as it should be; else ValueError with the reason, which begins "is ..."."""
+"""Returns where the value is as it should be; else ValueError with the reason, which begins with "is", "has" or "cannot"."""
 
 
 def shown(value: Any) -> str:
@@ -135,21 +135,26 @@ def _one(word: str) -> Check:
 
 
 def _expression(pattern: str) -> Check:
+    from basket.target import patterns
+
     try:
-        re.compile(pattern)
-    except (re.error, OverflowError, RecursionError) as error:
-        raise ValueError(f"/{pattern}/ is no regular expression: {error}") from None
+        source = patterns.read(pattern).source
+    except patterns.PatternError as error:
+        at = f" at character {error.index + 1}" if error.index else ""
+        raise ValueError(f"/{pattern[:200]}/ cannot be used as a regular expression: {error.problem}{at}") from None
     ready: List[Any] = []
 
     def check(value: Any) -> None:
         # It alone can be told to give up; and it is not wanted where nobody expects anything by expression.
         regex = import_module("regex")
         text = _text(value, f"a string that /{pattern}/ matches")
-        if not ready:
-            ready.append(regex.compile(pattern, regex.V0))
         try:
+            if not ready:
+                ready.append(regex.compile(source, regex.V0))
             fits = len(text) <= LONGEST and ready[0].fullmatch(text, timeout=PATIENCE) is not None
-        except TimeoutError:
+        except regex.error as error:  # some corner of the language that the standard library can read
+            raise ValueError(f"cannot be compared with /{pattern}/: {error}") from None
+        except (TimeoutError, MemoryError):
             raise ValueError(f"is not matched by /{pattern}/ within {PATIENCE:g} s: {shown(value)}") from None
         if not fits:
             raise ValueError(f"is not matched by /{pattern}/: {shown(value)}")
@@ -183,15 +188,15 @@ class Expectations:
     """The checks of [basket.expect], by function. Any thread."""
 
     def __init__(self, wanted: Mapping[str, Any]) -> None:
-        self._checks: Dict[str, Tuple[Any, Check]] = {name: (kind, compiled(kind)) for name, kind in wanted.items()}
+        self._checks: Dict[str, Check] = {name: compiled(kind) for name, kind in wanted.items()}
 
     def reason(self, function: str, value: Any) -> Optional[str]:
         """Why ``value`` is not what is expected of ``function``; None where it is, or nothing is expected."""
-        known = self._checks.get(function)
-        if known is None:
+        check = self._checks.get(function)
+        if check is None:
             return None
         try:
-            known[1](value)
+            check(value)
         except ValueError as error:
             return str(error)
         return None

@@ -42,11 +42,6 @@ def secret_file(path: Optional[str]) -> None:
     _warn(_look(path, _SECRET))
 
 
-def trusted_file(path: Optional[str]) -> None:
-    """Warn where ``path``, which decides what runs here, can be written by others than its owner."""
-    _warn(_look(path, _TRUSTED))
-
-
 def configured(config: Config) -> None:
     """Warn about everything that ``found`` finds."""
     for exposed in found(config):

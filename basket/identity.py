@@ -1,4 +1,4 @@
-"""Who this peel is: given, configured, pinned in the state directory, or made from the host's name.
+"""Who this peel is: configured, pinned in the state directory, or made from the host's name.
 
 Pinning keeps the id when the host is renamed or its DNS changes: its keys stay its own.
 """
@@ -8,9 +8,9 @@ from __future__ import annotations
 import errno
 import os
 import socket
-import threading
-from typing import TYPE_CHECKING, Callable, List, Optional, Tuple
+from typing import TYPE_CHECKING, Callable, Optional, Tuple
 
+from basket import hostname
 from basket.errors import ConfigError, InvalidKeyError
 from basket.keys import check_peel_id, sanitize_peel_id
 from basket.logs import Log
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
 PIN_FILE = "node-id"
 
-LOOKUP_LIMIT = 2.0
-"""Seconds that the resolver may take. It answers from /etc/hosts at once, and from a broken DNS after half a minute."""
-
 _PIN_LONGEST = 4096
 
 _log = Log(__name__)
@@ -31,21 +28,18 @@ _log = Log(__name__)
 def peel_id(
     config_section: PeelSection,
     *,
-    explicit: Optional[str] = None,
     pin: bool = False,
     host_name: Optional[Callable[[], Tuple[str, bool]]] = None,
 ) -> str:
-    """The id of this peel: ``explicit``, else the configured one, else the pinned one, else that of the host's full name.
+    """The id of this peel: the configured one, else the pinned one, else that of the host's full name.
 
     With ``pin`` (for the agent), an id made from the host name is written to ``node-id`` in the state directory, once; where
-    that cannot be done, it is logged and the id is used all the same. Blocks for LOOKUP_LIMIT at most, and only where it has
+    that cannot be done, it is logged and the id is used all the same. Blocks for two seconds at most, and only where it has
     to ask for the host name (``host_name`` replaces that: the name, and whether it can be relied on).
 
-    InvalidKeyError for an explicit or configured id that cannot be one; ConfigError for a pinned file with something else in
+    InvalidKeyError for a configured id that cannot be one; ConfigError for a pinned file with something else in
     it, and where the host name gives no id.
     """
-    if explicit is not None:
-        return check_peel_id(explicit)
     if config_section.id is not None:
         return check_peel_id(config_section.id)
     path = os.path.join(config_section.state, PIN_FILE)
@@ -68,40 +62,19 @@ def peel_id(
     return _write_pin(path, made) or made
 
 
-def full_host_name(*, limit: float = LOOKUP_LIMIT) -> Tuple[str, bool]:
+def full_host_name(*, limit: float = hostname.TIMEOUT) -> Tuple[str, bool]:
     """What ``hostname -f`` prints, and True; or the short name, and whether no longer one is to be had.
 
     False says that the resolver gave no answer within ``limit`` seconds, or could not ask.
     """
     short = socket.gethostname()
-    if not short:
-        return "", True
-    answer: List[Tuple[str, bool]] = []
-
-    def ask() -> None:
-        answer.append(_canonical(short))
-
-    # The resolver cannot be interrupted. Left behind, the thread keeps nobody from exiting, since it is a daemon.
-    asking = threading.Thread(target=ask, name="basket-hostname", daemon=True)
-    asking.start()
-    asking.join(limit)
-    return answer[0] if answer else (short, False)
-
-
-def _canonical(short: str) -> Tuple[str, bool]:
-    try:
-        found = socket.getaddrinfo(short, None, 0, socket.SOCK_DGRAM, 0, socket.AI_CANONNAME)
-    except socket.gaierror as error:
-        return short, error.errno != socket.EAI_AGAIN
-    except (OSError, UnicodeError):
-        return short, True
-    name = found[0][3].rstrip(".")
-    try:
-        sanitize_peel_id(name)
-    except InvalidKeyError:
-        # /etc/hosts has this host behind "localhost" on the same line; its own name is the better one then.
-        return short, True
-    return name, True
+    full = hostname.canonical(short, timeout=limit) if short else ""
+    if full:
+        try:
+            sanitize_peel_id(full)
+        except InvalidKeyError:
+            return short, True
+    return full or short, full is not None
 
 
 def _read_pin(path: str) -> Optional[str]:

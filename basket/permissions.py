@@ -12,11 +12,9 @@ from typing import Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
 from basket.errors import InvalidKeyError
 from basket.keys import check_peel_id
+from basket.names import FACTS, HEARTBEATS, RESOLVE, RESOLVERS, VALUES
 
 PUBLISH, SUBSCRIBE = "publish", "subscribe"
-
-VALUES, FACTS, HEARTBEATS = "basket", "facts", "peel-heartbeat"
-RESOLVE, RESOLVERS = "zester.target.resolve", "zester-target-resolvers"
 
 RESPONSE_TIME = "1m"
 """How long a resolver may take to answer a request."""

@@ -1,4 +1,4 @@
-# Sourced by demo and test: a virtual environment at the checkout, made once and kept until setup.cfg changes.
+# Sourced by the other scripts here: virtual environments at the checkout, each made once and kept until setup.cfg changes.
 # Sets ROOT, and after `environment NAME EXTRA` PY, its python.
 
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)"

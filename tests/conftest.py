@@ -6,13 +6,12 @@ import asyncio
 import json
 import os
 import signal
-import threading
-import time
 import urllib.request
 import uuid
 from pathlib import Path
 
 import pytest
+from harness import wait_for
 
 from basket.embedded import EmbeddedServer
 
@@ -107,18 +106,7 @@ def raw():
 @pytest.fixture
 def until():
     """Waits for a condition: ``until(lambda: b.state == "connected")`` gives its first true value, or fails."""
-
-    def wait(condition, timeout=10.0):
-        pause = threading.Event()
-        deadline = time.monotonic() + timeout
-        while True:
-            value = condition()
-            if value:
-                return value
-            assert time.monotonic() < deadline, f"not within {timeout} s"
-            pause.wait(0.005)
-
-    return wait
+    return lambda condition, timeout=10.0: wait_for(condition, timeout, every=0.005)
 
 
 MONITORED = 'http: "127.0.0.1:-1"\n'

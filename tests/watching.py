@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 
-_NEVER = threading.Event()
+from harness import ours as our_threads  # noqa: F401
+from harness import wait_for
 
 
 def until(condition, timeout=5.0, what="it"):
-    """The first true result of ``condition``, asked until then."""
-    deadline = time.monotonic() + timeout
-    while True:
-        result = condition()
-        if result:
-            return result
-        assert time.monotonic() < deadline, f"{what} did not happen within {timeout:g} s"
-        _NEVER.wait(0.005)
+    return wait_for(condition, timeout, what, every=0.005)
 
 
 def api(b, subject, body=None):
@@ -78,7 +71,3 @@ class Heard:
     def wait_for(self, count, timeout=5.0):
         until(lambda: len(self.changes) >= count, timeout, f"change {count}; heard {self.brief}")
         return self.brief
-
-
-def our_threads():
-    return sorted(thread.name for thread in threading.enumerate() if thread.name.startswith("basket-"))

@@ -24,14 +24,15 @@ class Changes(NamedTuple):
         return any(self)
 
 
-def compare(old: Config, new: Config) -> Changes:
-    """A redefined function gives another value from now on; a rescheduled one the same value at other times."""
+def compare(old: Config, new: Config, *, renamed: bool = False) -> Changes:
+    """A redefined function gives another value from now on; a rescheduled one the same value at other times. ``renamed``: this
+    peel has another id, wherever that comes from; another state directory alone is no reason to connect anew."""
     before = {s.function.name: s for s in old.basket.functions}
     after = {s.function.name: s for s in new.basket.functions}
     known = [(before[name], s) for name, s in after.items() if name in before]
     custom = old.facts.custom != new.facts.custom
     return Changes(
-        connection=(old.nats, old.peel, old.basket.replicas) != (new.nats, new.peel, new.basket.replicas),
+        connection=renamed or (old.nats, old.basket.replicas) != (new.nats, new.basket.replicas),
         asking=(old.basket.scope, old.nodegroups) != (new.basket.scope, new.nodegroups) or custom,
         added=tuple(s for name, s in after.items() if name not in before),
         redefined=tuple(s for was, s in known if was.function != s.function),

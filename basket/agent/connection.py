@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Callable, Optional, Sequence
 
-from basket.agent.deliver import passing
+from basket.agent.faults import passing
 from basket.agent.retry import Backoff
 from basket.agent.tasks import Activity, Tasks
 from basket.agent.troubles import Troubles
 from basket.agent.workers import Job
 from basket.config import Config
-from basket.errors import AuthError
+from basket.errors import AuthError, BasketError
 from basket.logs import Log
 
 if TYPE_CHECKING:
@@ -23,8 +23,7 @@ log = Log("basket.agent")
 
 CONNECT = "connect"
 
-REFUSED_SLOWER = 8
-"""How many times longer to wait where the credentials were refused: nobody hammers a server with a bad password."""
+SCOPE = "scope"
 
 
 def open_basket(config: Config, servers: Sequence[str], peel_id: str) -> Basket:
@@ -79,12 +78,20 @@ class Connection:
         self.connect()
 
     def rescope(self, config: Optional[Config] = None) -> None:
-        """Queries from now on are as ``config`` says; without one, the scope is filled in from the facts of now."""
+        """Queries from now on are as ``config`` says; without one, the scope is filled in from the facts of now. Where that
+        cannot be done, it is told: a fact that the scope names may be gone, and come back."""
         self._config = config or self._config
-        if self.basket is not None:
-            from basket.connecting import scope_of
+        if self.basket is None:
+            return
+        from basket.connecting import scope_of
 
+        try:
             self.basket.rescope(scope_of(self._config), self._config.nodegroups)
+        except BasketError as error:
+            message = "the scope cannot be applied: queries fail, and watches stay as they were, until it can"
+            self._troubles.failed(SCOPE, str(error), log.error, message)
+        else:
+            self._troubles.worked(SCOPE, log.info, "the scope is applied again")
 
     def abandon(self, farewell: Optional[Callable[[Basket], None]] = None) -> None:
         """Close the present connection in the background."""
@@ -114,8 +121,7 @@ class Connection:
                 return
             message = "cannot connect yet, trying on" if passing(job.error) else "cannot connect with these settings, trying on"
             self._troubles.failed("nats", str(job.error), log.warning, message)
-            wait = self._backoff.next()
-            self.connect(wait * REFUSED_SLOWER if isinstance(job.error, AuthError) else wait)
+            self.connect(self._backoff.next(refused=isinstance(job.error, AuthError)))
             return
         config, version, basket = job.value
         if version != self._version:

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable, Dict, FrozenSet, Iterable, Mapping, NamedTuple, Optional
+from typing import TYPE_CHECKING, Any, Dict, FrozenSet, Iterable, Mapping, NamedTuple, Optional
 
 from basket import codec
+from basket.agent.faults import reason
 from basket.agent.outbox import Delivery, Value
-from basket.errors import (
-    BasketError,
-    BucketMissingError,
-    ClosedError,
-    MissingError,
-    OutcomeUnknownError,
-    PermissionDeniedError,
-    PublishError,
-    ServerError,
-)
+from basket.errors import BasketError, BucketMissingError, MissingError, PublishError
+from basket.logs import Log
 
 if TYPE_CHECKING:
     from basket.client import Basket
     from basket.config import Scheduled
+
+log = Log("basket.agent")
 
 
 class Delivered(NamedTuple):
@@ -42,13 +37,6 @@ class Held(NamedTuple):
 
     revisions: Mapping[str, int]
     facts: Optional[bool]
-
-
-def passing(error: BaseException) -> bool:
-    """Whether the same write may well work later: trouble of the connection or the server, not of the value or the grants."""
-    if isinstance(error, PermissionDeniedError):
-        return False
-    return isinstance(error, (ServerError, OutcomeUnknownError, ClosedError))
 
 
 def compute(scheduled: Scheduled, custom: Mapping[str, Any]) -> Value:
@@ -81,16 +69,23 @@ def deliver(basket: Basket, delivery: Delivery) -> Delivered:
     return Delivered(revisions, frozenset(deleted), failed)
 
 
-def farewell(functions: Iterable[str]) -> Callable[[Basket], None]:
-    """What deletes ``functions`` of a peel that will be known by another id from now on; at the first failure it gives up."""
-    names = list(functions)
-
-    def delete(basket: Basket) -> None:
-        for name in names:
-            basket.delete(name)
-        basket.delete_facts()
-
-    return delete
+def farewell(basket: Basket) -> None:
+    """Delete all that stands under an id that this peel gives up, what scripts published under it included. What is left,
+    where that fails, stays for ever; so it is told, with the command that deletes it."""
+    peel_id = basket.peel_id
+    for step in (basket.flush, basket.delete_facts):
+        try:
+            step()
+        except BucketMissingError:
+            pass
+        except BasketError as error:
+            log.warning(
+                "what was published under the former id of this peel is still there",
+                peel=peel_id,
+                reason=reason(error),
+                mend=f"zester-basket delete --peel {peel_id} --all",
+            )
+            return
 
 
 def publish_facts(basket: Basket, custom: Mapping[str, Any], known: Optional[bytes]) -> Facts:

@@ -18,7 +18,7 @@ from basket.logs import Log
 
 log = Log("basket.agent")
 
-PULSE = 2.0
+PULSE_EVERY = 2.0
 """Seconds between two signs of life of the main thread, where somebody may ask for them."""
 
 DEAD_AFTER = 10.0

@@ -21,23 +21,23 @@ class _Collector:
         self._now = now
 
     def collect(self) -> Iterator[Any]:
-        now = self._now
+        now, counts = self._now, self._now.counts
         info = InfoMetricFamily(_PREFIX + "agent", "Which agent this is")
         info.add_metric([], {"version": basket.__version__, "peel": now.peel_id})
         yield info
         yield _gauge("start_time_seconds", "When the agent started", now.started)
         yield _gauge("main_thread_idle_seconds", "Seconds since the main thread last turned", now.pulse)
         yield _gauge("connected", "1 while connected to NATS", now.state == "connected")
-        yield _counter("connections", "Connections to NATS made so far", now.connections)
-        yield _counter("writes", "Values written to the basket", now.writes)
-        yield _counter("write_failures", "Values that could not be written when they were tried", now.write_failures)
-        yield _gauge("waiting_values", "Values that wait to be written", now.waiting)
-        yield _counter("heartbeats", "Heartbeats written", now.heartbeats)
-        yield from _when("last_heartbeat", "When the last heartbeat was written", now.last_heartbeat)
-        yield from _when("last_facts", "When the facts were last seen to be current", now.last_facts)
-        yield _counter("reloads", "Versions of the configuration taken over", now.reloads)
-        yield _counter("reload_failures", "Times that a configuration was not taken over", now.reload_failures)
-        yield _gauge("templates", "Files that are kept current", now.templates)
+        yield _counter("connections", "Connections to NATS made so far", counts.connections)
+        yield _counter("writes", "Values written to the basket", counts.writes)
+        yield _counter("write_failures", "Values that could not be written when they were tried", counts.write_failures)
+        yield _gauge("waiting_values", "Values that wait to be written", counts.waiting)
+        yield _counter("heartbeats", "Heartbeats written", counts.heartbeats)
+        yield from _when("last_heartbeat", "When the last heartbeat was written", counts.last_heartbeat)
+        yield from _when("last_facts", "When the facts were last seen to be current", counts.last_facts)
+        yield _counter("reloads", "Versions of the configuration taken over", counts.reloads)
+        yield _counter("reload_failures", "Times that a configuration was not taken over", counts.reload_failures)
+        yield _gauge("templates", "Files that are kept current", counts.templates)
         yield from self._functions()
 
     def _functions(self) -> Iterator[Any]:

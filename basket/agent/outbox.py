@@ -6,7 +6,7 @@ the newest value waits. One delivery is under way at a time, which is what keeps
 
 from __future__ import annotations
 
-from typing import Any, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Set
+from typing import Any, Dict, FrozenSet, Mapping, NamedTuple, Optional, Set
 
 
 class Value(NamedTuple):
@@ -68,12 +68,8 @@ class Outbox:
         self._waiting = dict.fromkeys(self._current)
 
     def held(self) -> Dict[str, int]:
-        """Function -> revision of everything that is known to be written, and is still ours."""
-        return {name: held.revision for name, held in self._held.items() if name in self._current}
-
-    def names(self) -> List[str]:
-        """The functions of which there is a value."""
-        return list(self._current)
+        """Function -> revision of everything that is known to be written, is still ours, and is not being written anew."""
+        return {n: held.revision for n, held in self._held.items() if n in self._current and not self._is_away(n)}
 
     def __len__(self) -> int:
         """How many values and deletions wait."""

@@ -43,9 +43,9 @@ class Reporting:
             self._listen(config.agent.listen)
         intervals = [self._notify.watchdog / 2] if self._notify.watchdog else []
         if self._health is not None:
-            from basket.agent.http import PULSE as interval
+            from basket.agent.http import PULSE_EVERY
 
-            intervals.append(interval)
+            intervals.append(PULSE_EVERY)
         if intervals:
             self._tasks.repeat(PULSE, Activity(self._pulse, _ignore, urgent=True), min(intervals))
         else:

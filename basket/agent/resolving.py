@@ -22,9 +22,6 @@ log = Log("basket.agent")
 
 RESOLVER = "resolver"
 
-REFUSED_SLOWER = 8
-"""How many times longer to wait where the server does not let us."""
-
 
 class Resolving:
     """For the main thread. ``backoff`` says how long to wait after a failure."""
@@ -65,8 +62,7 @@ class Resolving:
     def _done(self, job: Job) -> None:
         if job.error is not None:
             self._troubles.failed(RESOLVER, str(job.error), log.warning, "cannot answer target resolution requests, trying on")
-            wait = self._backoff.next()
-            self._begin(wait * REFUSED_SLOWER if isinstance(job.error, PermissionDeniedError) else wait)
+            self._begin(self._backoff.next(refused=isinstance(job.error, PermissionDeniedError)))
             return
         self._backoff.reset()
         if self._wanted:

@@ -40,10 +40,6 @@ class Schedule:
     def __contains__(self, name: str) -> bool:
         return name in self._tasks
 
-    def running(self, name: str) -> bool:
-        task = self._tasks.get(name)
-        return task is not None and task.running
-
     def repeat(self, name: str, interval: float, now: float) -> None:
         """Run ``name`` at once and then every ``interval`` seconds; of a known one change the interval only.
 

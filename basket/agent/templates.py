@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Optional
 if TYPE_CHECKING:
     from basket.client import Basket
     from basket.config import Config
-    from basket.template import Keeper
+    from basket.template.live import Keeper
 
 
 class Templates:
@@ -23,7 +23,7 @@ class Templates:
     def require(config: Config) -> None:
         """ConfigError where there are templates and no Jinja2 to render them."""
         if config.templates:
-            from basket.template import require_jinja
+            from basket.template.rendering import require_jinja
 
             require_jinja()
 
@@ -32,7 +32,7 @@ class Templates:
         if self._keeper is not None:
             self._keeper.apply(config)
         elif config.templates:
-            from basket.template import Keeper
+            from basket.template.live import Keeper
 
             self._keeper = Keeper(config)
             if basket is not None:

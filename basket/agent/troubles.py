@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Callable, Dict, Optional
 
+from basket.agent.faults import cut_off, reason
+
 
 class Troubles:
     """Trouble by subject (a function's name, for example). For one thread."""
@@ -24,6 +26,11 @@ class Troubles:
         tell(message, **fields, reason=reason)
         return True
 
+    def hindered(self, subject: str, error: BaseException, tell: Callable[..., None], message: str) -> None:
+        """As ``failed``, of something asked of NATS: each kind of error once; that there is no connection, not at all."""
+        if not cut_off(error):
+            self.failed(subject, reason(error), tell, message, key=type(error).__name__)
+
     def worked(self, subject: str, tell: Callable[..., None], message: str, **fields: Any) -> bool:
         """The subject is well; logged where it was not. True if it was logged."""
         if self._reasons.pop(subject, None) is None:
@@ -34,6 +41,3 @@ class Troubles:
     def forget(self, subject: str) -> None:
         """Nobody wants to hear of this subject any more, or it is told anew at its next failure."""
         self._reasons.pop(subject, None)
-
-    def __contains__(self, subject: str) -> bool:
-        return subject in self._reasons

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass, field, replace
-from typing import Callable, Collection, Dict, NamedTuple, Optional, Tuple
+from dataclasses import dataclass, replace
+from typing import Any, Callable, Collection, Dict, NamedTuple, Optional, Tuple
 
 
 @dataclass(frozen=True)
@@ -25,33 +25,10 @@ class Done:
         return self.last_success is not None or self.reason is not None
 
 
-class Snapshot(NamedTuple):
-    """Everything at one moment. ``state``: as Basket's, and ``connecting`` before there was a connection."""
+@dataclass(frozen=True)
+class Counts:
+    """So far. ``waiting``: values that wait to be written; times are seconds since the epoch, None for never."""
 
-    peel_id: str
-    started: float
-    pulse: float
-    state: str
-    connections: int
-    functions: Dict[str, Done]
-    writes: int
-    write_failures: int
-    waiting: int
-    heartbeats: int
-    last_heartbeat: Optional[float]
-    last_facts: Optional[float]
-    reloads: int
-    reload_failures: int
-    templates: int
-
-    @property
-    def unsettled(self) -> Tuple[str, ...]:
-        """The functions of which nothing is known yet."""
-        return tuple(name for name, done in sorted(self.functions.items()) if not done.settled)
-
-
-@dataclass
-class _Counts:
     connections: int = 0
     writes: int = 0
     write_failures: int = 0
@@ -62,7 +39,23 @@ class _Counts:
     reloads: int = 0
     reload_failures: int = 0
     templates: int = 0
-    functions: Dict[str, Done] = field(default_factory=dict)
+
+
+class Snapshot(NamedTuple):
+    """Everything at one moment. ``state``: as Basket's, and ``connecting`` before there was a connection. ``pulse``: seconds
+    since the main thread last turned."""
+
+    peel_id: str
+    started: float
+    pulse: float
+    state: str
+    functions: Dict[str, Done]
+    counts: Counts
+
+    @property
+    def unsettled(self) -> Tuple[str, ...]:
+        """The functions of which nothing is known yet."""
+        return tuple(name for name, done in sorted(self.functions.items()) if not done.settled)
 
 
 class Vitals:
@@ -72,7 +65,8 @@ class Vitals:
         self._clock = clock
         self._wall = wall
         self._lock = threading.Lock()
-        self._counts = _Counts()
+        self._counts = Counts()  # replaced whole, so whoever reads it sees one moment
+        self._functions: Dict[str, Done] = {}
         self._pulse = clock()
         self.started = wall()
         self.peel_id = ""
@@ -88,9 +82,8 @@ class Vitals:
     def expect(self, names: Collection[str], templates: int) -> None:
         """These are the configured functions from now on, and so many templates."""
         with self._lock:
-            known = self._counts.functions
-            self._counts.functions = {name: known.get(name, Done()) for name in names}
-            self._counts.templates = templates
+            self._functions = {name: self._functions.get(name, Done()) for name in names}
+        self._count(templates=templates)
 
     def ran(self, name: str, seconds: float) -> None:
         """A run of a function has ended, whichever way."""
@@ -107,54 +100,37 @@ class Vitals:
 
     def _function(self, name: str, change: Callable[[Done], Done]) -> None:
         with self._lock:
-            if name in self._counts.functions:
-                self._counts.functions[name] = change(self._counts.functions[name])
+            if name in self._functions:
+                self._functions[name] = change(self._functions[name])
+
+    def _count(self, **changed: Any) -> None:
+        self._counts = replace(self._counts, **changed)
 
     def connected(self) -> None:
         """For the first time, or again."""
-        self._counts.connections += 1
+        self._count(connections=self._counts.connections + 1)
 
     def delivered(self, written: int, failed: int, waiting: int) -> None:
         """A delivery has ended: so many values are written, were not, and wait for the next."""
-        self._counts.writes += written
-        self._counts.write_failures += failed
-        self._counts.waiting = waiting
+        now = self._counts
+        self._count(writes=now.writes + written, write_failures=now.write_failures + failed, waiting=waiting)
 
     def beat(self) -> None:
-        self._counts.heartbeats += 1
-        self._counts.last_heartbeat = self._wall()
+        self._count(heartbeats=self._counts.heartbeats + 1, last_heartbeat=self._wall())
 
     def described(self) -> None:
         """The facts are in their bucket: written, or there already."""
-        self._counts.last_facts = self._wall()
+        self._count(last_facts=self._wall())
 
     def reloaded(self, works: bool) -> None:
         if works:
-            self._counts.reloads += 1
+            self._count(reloads=self._counts.reloads + 1)
         else:
-            self._counts.reload_failures += 1
+            self._count(reload_failures=self._counts.reload_failures + 1)
 
     # -- from any thread ----------------------------------------------------------------------------------------------------
 
     def snapshot(self) -> Snapshot:
-        """``pulse`` in it: seconds since the main thread last turned."""
         with self._lock:
-            functions = dict(self._counts.functions)
-        counts = self._counts
-        return Snapshot(
-            peel_id=self.peel_id,
-            started=self.started,
-            pulse=self._clock() - self._pulse,
-            state=self.state(),
-            connections=counts.connections,
-            functions=functions,
-            writes=counts.writes,
-            write_failures=counts.write_failures,
-            waiting=counts.waiting,
-            heartbeats=counts.heartbeats,
-            last_heartbeat=counts.last_heartbeat,
-            last_facts=counts.last_facts,
-            reloads=counts.reloads,
-            reload_failures=counts.reload_failures,
-            templates=counts.templates,
-        )
+            functions = dict(self._functions)
+        return Snapshot(self.peel_id, self.started, self._clock() - self._pulse, self.state(), functions, self._counts)

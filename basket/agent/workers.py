@@ -111,10 +111,6 @@ class Workers:
         first = min(times, default=math.inf)
         return None if first == math.inf else first
 
-    def busy(self) -> int:
-        """How many threads there are now, those given up included."""
-        return len(self._running)
-
     def _launch(self, job: Job, now: float) -> None:
         number = 1
         while number in self._running:

@@ -85,7 +85,7 @@ def templates(config: Config) -> Iterator[Result]:
 
 def _owed(state: str) -> Iterator[Result]:
     """Services that have not been told of their new file."""
-    from basket.template import listed
+    from basket.template.owed import listed
 
     for owing in listed(state):
         why = f"failed: {owing.reason}" if owing.reason else "has not been run since the file was replaced"
@@ -95,11 +95,11 @@ def _owed(state: str) -> Iterator[Result]:
 
 def _parsed(source: str) -> Result:
     try:
-        from basket.checking.templates import parse
+        from basket.template.environment import parse
     except ImportError:
         return Result(_HERE, "template", FAILED, f"{source}: Jinja2 is missing", "pip install 'zester-basket[template]'")
     try:
         parse(source)
-    except (BasketError, OSError) as error:
+    except BasketError as error:
         return Result(_HERE, "template", FAILED, str(error))
     return Result(_HERE, "template", OK, source)

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any, Iterator, List, Mapping, Tuple
 
 from basket.checking.result import FAILED, OK, WARNING, Area, Result
-from basket.config import redacted
+from basket.addresses import redacted
 from basket.errors import AuthError, BasketError, BucketMissingError, ConfigError, PermissionDeniedError
 
 if TYPE_CHECKING:

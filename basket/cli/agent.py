@@ -35,8 +35,8 @@ def _run(args: argparse.Namespace) -> int:
 
     logs.setup(form=args.log_format, verbose=args.verbose)
     try:
-        config = session.configuration(args)
-        return agent.run(config, servers=session.servers(args), timeout=args.timeout, once=args.once, reload_from=args.config)
+        config = session.configuration(args, functions=True)
+        return agent.run(config, servers=session.servers(args), timeout=args.timeout, once=args.once)
     except BasketError as error:
         if args.log_format == logs.TEXT:
             raise

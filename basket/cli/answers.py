@@ -6,7 +6,7 @@ import datetime
 from dataclasses import dataclass
 from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence
 
-from basket.cli import jsonform
+from basket import jsonform
 from basket.cli.output import table
 from basket.visible import visible
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any, Dict, List, Sequence
+from typing import TYPE_CHECKING, Any, List, Sequence
 
-from basket.cli import answers, exits, jsonform, output
+from basket import jsonform
+from basket.cli import answers, exits, output
 from basket.cli.output import message
+from basket.cli.parser import duration
 
 if TYPE_CHECKING:
     from basket.cli.parser import Commands
@@ -38,7 +40,7 @@ they are but with control characters as \\n or \\x1b, everything else as compact
     get.add_argument(
         "--max-age",
         metavar="TIME",
-        type=_duration,
+        type=duration,
         help="leave out values written longer ago than this, unless their peel is alive",
     )
     get.add_argument("--scope", metavar="TARGET", help="instead of the configured scope; '' for none")
@@ -64,22 +66,15 @@ they are but with control characters as \\n or \\x1b, everything else as compact
     peels.add_argument("--scope", metavar="TARGET", help="instead of the configured scope; '' for none")
 
 
-def _duration(text: str) -> float:
-    from basket.cli.parser import duration
-
-    return duration(text)
-
-
 def _get(args: argparse.Namespace) -> int:
     from basket.cli import session
     from basket.keys import check_function
 
     config = session.configuration(args)
     check_function(args.function)
-    named = session.check_target(args.target, config)
-    options: Dict[str, Any] = {"scope": args.scope}
+    named = session.check_target(args, config)
     with session.connect(args, config) as basket:
-        entries = basket.get(args.target, args.function, max_age=args.max_age, online_only=args.online, **options)
+        entries = basket.get(args.target, args.function, max_age=args.max_age, online_only=args.online, scope=args.scope)
         found = answers.shown(entries)
         matched: List[str] = []
         complete = named is not None and named.issubset(one.peel_id for one in found)
@@ -138,7 +133,7 @@ def _peels(args: argparse.Namespace) -> int:
     from basket.cli import session
 
     config = session.configuration(args)
-    session.check_target(args.target, config)
+    session.check_target(args, config)
     with session.connect(args, config) as basket:
         peels: Sequence[Any] = basket.peel_info(args.target, scope=args.scope)
     if args.online:

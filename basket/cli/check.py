@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import signal
-from typing import TYPE_CHECKING, Any, Dict, Iterable, List
+from typing import TYPE_CHECKING, Dict, Iterable, List
 
-from basket.cli import exits, jsonform, output
+from basket.cli import answers, exits, output
 from basket.visible import visible
 
 if TYPE_CHECKING:
@@ -48,12 +47,8 @@ def _run(args: argparse.Namespace) -> int:
     from basket.cli import session
 
     session.log(args)
-    if args.config == "":
-        raise exits.UsageError("--config needs the path of a file")
-    # A function's command runs in a session of its own: a SIGTERM for us has to end it too.
-    before = signal.signal(signal.SIGTERM, _leave)
     results: List[Result] = []
-    try:
+    with session.ending_commands():
         for result in checking.run(
             args.config,
             servers=session.servers(args),
@@ -66,15 +61,9 @@ def _run(args: argparse.Namespace) -> int:
             if args.format == "text":
                 output.lines(lines(result))
                 output.flush()
-    finally:
-        signal.signal(signal.SIGTERM, before)
     if args.format == "json":
-        output.lines(["[", *_separated([jsonform.dumps(record(result)) for result in results]), "]"])
+        output.lines(answers.array([record(result) for result in results]))
     return status(results)
-
-
-def _leave(number: int, frame: Any) -> None:
-    raise SystemExit(128 + number)
 
 
 def lines(result: Result) -> List[str]:
@@ -87,10 +76,6 @@ def record(result: Result) -> Dict[str, str]:
     """The same as plain JSON types."""
     made = dataclasses.asdict(result)
     return {**made, "area": result.area.value, "state": result.state.lower()}
-
-
-def _separated(texts: List[str]) -> List[str]:
-    return [f"  {text}," for text in texts[:-1]] + [f"  {text}" for text in texts[-1:]]
 
 
 def status(results: Iterable[Result]) -> int:

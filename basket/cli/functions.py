@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
 import textwrap
 from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Sequence, Tuple
 
-from basket.cli import answers, exits, jsonform, output
+from basket import jsonform
+from basket.cli import answers, exits, output
 from basket.cli.exits import UsageError
 
 if TYPE_CHECKING:
@@ -47,27 +47,18 @@ def _run(args: argparse.Namespace) -> int:
     from basket import functions
     from basket.cli import session
 
-    config = session.configuration(args)
+    config = session.configuration(args, functions=True)
     if args.name is None:
         output.lines(listing(functions.catalogue(), args.format or "table"))
         return exits.OK
     function, timeout = _chosen(config, args.name, arguments(args.arguments))
-    # A command runs in a session of its own: neither Ctrl-C nor a SIGTERM for us would reach it.
-    before = signal.signal(signal.SIGTERM, _leave)
-    try:
+    with session.ending_commands():
         value = functions.run(function, timeout=args.timeout or timeout, custom_facts=config.facts.custom)
-    finally:
-        functions.stop_all()
-        signal.signal(signal.SIGTERM, before)
     try:
         output.lines([jsonform.dumps(value) if args.format == "json" else answers.in_value(value)])
     except jsonform.TooDeep as error:
         raise UsageError(f"the value of {args.name} cannot be shown: {error}") from error
     return exits.OK
-
-
-def _leave(number: int, frame: Any) -> None:
-    raise SystemExit(128 + number)
 
 
 def _chosen(config: Config, name: str, given: Dict[str, Any]) -> Tuple[Function, float]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import importlib
-from typing import Callable, NoReturn, Optional, Sequence
+import re
+from typing import Any, Callable, NoReturn, Optional, Sequence
 
 from basket import __version__
 from basket.cli.output import PROGRAM
@@ -67,7 +68,12 @@ def _shared(*, first: bool) -> _Parser:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Errors in one line after the program's name, as every other error of ours."""
+    """Errors in one line after the program's name, as every other error of ours; what begins as a negative number is a value."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        # As in newer Pythons. Older ones take "-5s" for an option, and say that the one before it lacks its argument.
+        self._negative_number_matcher = re.compile(r"-\.?\d")
 
     def error(self, text: str) -> NoReturn:
         self.exit(2, f"{PROGRAM}: {visible(text)}\nTry '{self.prog} --help'.\n")

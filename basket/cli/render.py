@@ -6,7 +6,6 @@ import argparse
 import difflib
 import os
 import shlex
-import signal
 import sys
 import threading
 from dataclasses import replace
@@ -20,7 +19,8 @@ from basket.visible import visible
 if TYPE_CHECKING:
     from basket.cli.parser import Commands
     from basket.config import Config, TemplateSection
-    from basket.template import Attempt, Renderer
+    from basket.template import Renderer
+    from basket.template.rendering import Attempt
 
 STDOUT = "-"
 
@@ -71,32 +71,22 @@ def _mode(text: str) -> int:
 
 def _render(args: argparse.Namespace) -> int:
     from basket.cli import session
-    from basket.template import Renderer, require_jinja
+    from basket.template import Renderer
+    from basket.template.rendering import require_jinja
 
     config = session.configuration(args)
     require_jinja()
     section = _section(args, config)
-    if args.destination == STDOUT and (args.watch or args.dry_run or args.check or args.reload):
-        raise UsageError("--watch, --dry-run, --check and --reload need a DEST that is a file")
-    # A command runs in a session of its own: neither Ctrl-C nor a SIGTERM for us would reach it.
-    before = signal.signal(signal.SIGTERM, _leave)
-    try:
-        with session.connect(args, config) as basket:
-            if args.watch:
-                return _keep(args, config, section, basket)
-            renderer = Renderer(basket, config=config)
-            if args.dry_run:
-                return _compare(renderer, section)
-            return _once(renderer, section, config, to_stdout=args.destination == STDOUT)
-    finally:
-        from basket import functions
-
-        functions.stop_all()
-        signal.signal(signal.SIGTERM, before)
-
-
-def _leave(number: int, frame: Any) -> None:
-    raise SystemExit(128 + number)
+    about_files = (args.watch, args.dry_run, args.check, args.reload, args.mode is not None, args.backup)
+    if args.destination == STDOUT and any(about_files):
+        raise UsageError("--watch, --dry-run, --check, --reload, --mode and --backup need a DEST that is a file")
+    with session.ending_commands(), session.connect(args, config) as basket:
+        if args.watch:
+            return _keep(args, config, section, basket)
+        renderer = Renderer(basket, config=config)
+        if args.dry_run:
+            return _compare(renderer, section)
+        return _once(renderer, section, config, to_stdout=args.destination == STDOUT)
 
 
 def _section(args: argparse.Namespace, config: Config) -> TemplateSection:
@@ -137,11 +127,8 @@ def _once(renderer: Renderer, section: TemplateSection, config: Config, *, to_st
     owed = Owed(config.peel.state)
     done = delivery.deliver(section, renderer, owed)
     _tell(done.attempt)
-    if done.error is not None:
-        raise done.error
-    for failed in delivery.reload([done], owed).values():
-        raise failed
-    message(f"{section.destination} written" if done.changed else f"{section.destination} is up to date")
+    changed = delivery.finish(done, owed)
+    message(f"{section.destination} written" if changed else f"{section.destination} is up to date")
     return exits.OK
 
 
@@ -199,7 +186,7 @@ def _lines(text: str) -> List[str]:
 
 def _keep(args: argparse.Namespace, config: Config, section: TemplateSection, basket: Any) -> int:
     from basket import logs
-    from basket.template import Keeper
+    from basket.template.live import Keeper
 
     logs.setup(verbose=args.verbose)  # its news are what this command is run for
     keeper = Keeper(replace(config, templates=(section,)))

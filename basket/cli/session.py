@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
-from typing import TYPE_CHECKING, FrozenSet, List, Optional
+import signal
+from typing import TYPE_CHECKING, Any, FrozenSet, Iterator, List, Optional
 
 from basket.cli.exits import UsageError
+from basket.errors import TargetError
 
 if TYPE_CHECKING:
     from basket.client import Basket
     from basket.config import Config
 
 
-def configuration(args: argparse.Namespace) -> Config:
-    """The configuration file that ``--config`` or the environment names, else the default one, else defaults."""
+def configuration(args: argparse.Namespace, *, functions: bool = False) -> Config:
+    """The configuration file that ``--config`` or the environment names, else the default one, else defaults.
+
+    ``functions``: read [basket.functions] too. Who runs none does without: a mistake there, or a package of functions that
+    is broken, must not keep ``get`` from its answer.
+    """
     from basket import config
 
-    if args.config == "":
-        raise UsageError("--config needs the path of a file")
-    return config.load(args.config)
+    return config.load(args.config, functions=functions)
 
 
 def servers(args: argparse.Namespace) -> List[str]:
     """Every URL that ``--server`` gave; empty where the configuration decides."""
-    from basket.config import check_url
+    from basket.addresses import check_url
 
     try:
         return [check_url(url.strip()) for given in args.servers for url in given.split(",")]
@@ -37,7 +42,7 @@ def connect(args: argparse.Namespace, config: Config, *, peel_id: Optional[str] 
     import basket
 
     log(args)
-    return basket.connect(servers(args) or None, config=config, peel_id=peel_id, timeout=args.timeout or config.nats.timeout)
+    return basket.connect(servers(args) or None, config=config, peel_id=peel_id, timeout=args.timeout)
 
 
 def log(args: argparse.Namespace) -> None:
@@ -50,9 +55,37 @@ def log(args: argparse.Namespace) -> None:
         logging.getLogger().addHandler(logging.NullHandler())
 
 
-def check_target(expression: str, config: Config) -> Optional[FrozenSet[str]]:
-    """TargetError for an expression that cannot be read, before anyone is asked anything; else the only peels that it can
-    mean, None where it could mean any."""
+def check_target(args: argparse.Namespace, config: Config) -> Optional[FrozenSet[str]]:
+    """TargetError for a TARGET or a ``--scope`` that cannot be read, before anyone is asked anything; else the only peels
+    that TARGET can mean, None where it could mean any."""
     from basket import target
 
-    return target.exact_ids(target.parse(expression, config.nodegroups))
+    tree = target.parse(args.target, config.nodegroups)
+    if args.scope:
+        try:
+            target.parse(args.scope, config.nodegroups)
+        except TargetError as error:
+            raise TargetError(
+                f"in --scope: {error.problem}", expression=args.scope, position=error.position, expected=error.expected
+            ) from error
+    return target.exact_ids(tree)
+
+
+@contextlib.contextmanager
+def ending_commands() -> Iterator[None]:
+    """Whatever functions and templates start in here is ended with it, however it is left; a SIGTERM leaves it too.
+
+    A command runs in a session of its own: neither Ctrl-C nor a SIGTERM for us would reach it.
+    """
+    from basket import functions
+
+    before = signal.signal(signal.SIGTERM, _leave)
+    try:
+        yield
+    finally:
+        functions.stop_all()
+        signal.signal(signal.SIGTERM, before)
+
+
+def _leave(number: int, frame: Any) -> None:
+    raise SystemExit(128 + number)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any, Callable, Optional
 
-from basket.cli import answers, exits, jsonform, output
+from basket import jsonform
+from basket.cli import answers, exits, output
 from basket.cli.output import message
 from basket.visible import visible
 
@@ -53,7 +54,7 @@ def _watch(args: argparse.Namespace) -> int:
 
     config = session.configuration(args)
     check_function(args.function)
-    session.check_target(args.target, config)
+    session.check_target(args, config)
     with session.connect(args, config) as basket, basket.watch(args.target, args.function, scope=args.scope) as changes:
         shown = 0
         told = _outage_teller(basket)

@@ -128,7 +128,9 @@ def _delete(args: argparse.Namespace) -> int:
         check_function(args.function)
     peel_id = None if args.peel is None else check_peel_id(args.peel)
     with session.connect(args, config) as basket:
-        if peel_id is not None and not args.yes and peel_id != _own(basket):
+        if peel_id == _own(basket):
+            peel_id = None  # named or not: nobody is asked, and the writes are our own, which name what they follow
+        if peel_id is not None and not args.yes:
             agreed = _ask(basket, peel_id, args.function)
             if agreed is not None:
                 return agreed

@@ -1,8 +1,7 @@
 """The configuration: TOML to frozen dataclasses, every error with file, line, table and key. Applies nothing.
 
-``durations`` reads "5m"; ``urls`` checks and redacts addresses; ``sections`` holds the dataclasses; ``lines`` finds keys in
-the text; ``reading`` takes out typed values; ``secrets``, ``scheduled`` and ``building`` know the settings; ``loading`` finds
-the file.
+``durations`` reads "5m"; ``sections`` holds the dataclasses; ``lines`` finds keys in the text; ``reading`` takes out typed
+values; ``secrets``, ``scheduled``, ``targets``, ``templates`` and ``building`` know the settings; ``loading`` finds the file.
 """
 
 from __future__ import annotations

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Dict, Mapping, Optional, Tuple
 
 from basket.addresses import check_together, check_url
 from basket.config.reading import Document, Table, kind
-from basket.config.scheduled import SHORTEST, read_functions
+from basket.config.scheduled import SHORTEST, entries, read_functions
 from basket.config.secrets import check_one_way, key_path, secret
 from basket.config.sections import (
     AgentSection,
@@ -18,8 +17,9 @@ from basket.config.sections import (
     PeelSection,
     TlsSection,
 )
+from basket.config.targets import read_nodegroups, read_scope
 from basket.config.templates import TEMPLATE_KEYS, read_templates
-from basket.errors import BasketError, ConfigError, InvalidKeyError, TargetError
+from basket.errors import BasketError, InvalidKeyError
 from basket.keys import check_peel_id
 
 KEYS: Dict[str, Tuple[str, ...]] = {
@@ -51,22 +51,18 @@ TABLES = ("peel", "nats", "basket", "facts", "nodegroups", "agent", "template")
 HEARTBEAT_LIMIT = 20.0
 """Seconds. Heartbeats expire 30 s after they were written, so that a peel with slower ones would look dead in between."""
 
-_GROUP = re.compile(r"[A-Za-z0-9_.-]+\Z")
-_FACT = re.compile(r"\bfacts\.([^\s{}]+)")
-_GROUP_BY_FACT = re.compile(r"N@[^\s()]*\{\{")
 
-
-def build(document: Document, data: Mapping[str, Any], environ: Mapping[str, str]) -> Config:
-    """The configuration in ``data``. ConfigError for the first thing that is wrong with it."""
+def build(document: Document, data: Mapping[str, Any], environ: Mapping[str, str], *, functions: bool = True) -> Config:
+    """The configuration in ``data``; ``functions`` as in load(). ConfigError for the first thing that is wrong with it."""
     root = Table(document, (), data, TABLES)
     defaults = Config()
     facts = _facts(_section(root, "facts"), defaults.facts)
-    nodegroups = _nodegroups(root)
+    nodegroups = read_nodegroups(root)
     return Config(
         file=document.file,
         peel=_peel(_section(root, "peel"), defaults.peel),
         nats=_nats(_section(root, "nats"), defaults.nats, environ),
-        basket=_basket(_section(root, "basket"), defaults.basket, nodegroups, facts.custom),
+        basket=_basket(_section(root, "basket"), defaults.basket, nodegroups, facts.custom, functions=functions),
         facts=facts,
         nodegroups=nodegroups,
         agent=_agent(_section(root, "agent"), defaults.agent),
@@ -163,42 +159,20 @@ def _facts(table: Table, defaults: FactsSection) -> FactsSection:
     )
 
 
-def _nodegroups(root: Table) -> Mapping[str, str]:
-    groups = Table(root.document, ("nodegroups",), root.mapping("nodegroups"))
-    found: Dict[str, str] = {}
-    for name, value in groups.values.items():
-        if isinstance(value, dict):
-            raise groups.error(name, "expected a target, not a table; a name with a dot needs quotes around it")
-        if not _GROUP.match(name):
-            raise groups.error(name, "the name of a group is made of letters, digits, '-', '_' and '.'")
-        if not isinstance(value, str):
-            raise groups.error(name, f'expected a target, such as "role:webserver or L@edge-01", not {kind(value)}')
-        found[name] = value
-    if found:
-        from basket.target import parse
-
-        for name, expression in found.items():
-            try:
-                parse(expression, found)
-            except TargetError as error:
-                raise groups.error(name, str(error)) from error
-    return found
-
-
 def _basket(
-    table: Table, defaults: BasketSection, nodegroups: Mapping[str, str], custom_facts: Mapping[str, Any]
+    table: Table, defaults: BasketSection, nodegroups: Mapping[str, str], custom_facts: Mapping[str, Any], *, functions: bool
 ) -> BasketSection:
     interval = table.seconds("interval", defaults.interval, SHORTEST)
     timeout = table.seconds("timeout", defaults.timeout, SHORTEST)
     return BasketSection(
-        scope=_scope(table, defaults.scope, nodegroups),
+        scope=read_scope(table, defaults.scope, nodegroups),
         interval=interval,
         timeout=timeout,
         replicas=table.whole("replicas", defaults.replicas, 1, 5),
         functions=read_functions(
             table.document,
             table.path + ("functions",),
-            table.mapping("functions"),
+            table.mapping("functions") if functions else {},
             interval=interval,
             timeout=timeout,
             custom_facts=custom_facts,
@@ -207,57 +181,20 @@ def _basket(
     )
 
 
-def _scope(table: Table, default: str, nodegroups: Mapping[str, str]) -> str:
-    scope = table.values.get("scope", default)
-    if not isinstance(scope, str):
-        raise table.error("scope", f'expected a target, such as "G@site:a", not {kind(scope)}')
-    if not scope.strip():
-        return ""  # the default, said aloud
-    if _GROUP_BY_FACT.search(scope):
-        return scope  # which group that is, and whether there is such a one, shows when the facts are there
-    from basket.target import fill_scope, parse
-
-    try:
-        parse(fill_scope(scope, _stand_ins(scope)) if "{{" in scope else scope, nodegroups)
-    except (ConfigError, TargetError) as error:
-        raise table.error("scope", str(error)) from error
-    return scope
-
-
-def _stand_ins(template: str) -> Dict[str, Any]:
-    """Facts for a first look at a scope, before those of this peel are known: an address, which may stand where a word may."""
-    facts: Dict[str, Any] = {}
-    for path in _FACT.findall(template):
-        inner = facts
-        *above, last = path.split(".")
-        for part in above:
-            deeper = inner.get(part)
-            if not isinstance(deeper, dict):
-                deeper = inner[part] = {}
-            inner = deeper
-        inner.setdefault(last, "127.0.0.1")
-    return facts
-
-
 def _expect(table: Table) -> Mapping[str, Any]:
-    """Dotted names without quotes are tables to TOML, here as in [basket.functions]."""
     from basket.expect import compiled
 
     found: Dict[str, Any] = {}
-    stack: List[Tuple[Tuple[str, ...], Any]] = [((key,), value) for key, value in table.mapping("expect").items()]
-    while stack:
-        path, value = stack.pop()
-        if isinstance(value, dict) and value:
-            stack.extend((path + (key,), deeper) for key, deeper in value.items())
-            continue
+    for entry in entries(table.document, table.path + ("expect",), table.mapping("expect"), lambda *_: False):
+        value = entry.written
         listed = value if isinstance(value, list) else [value]
         try:
             if not listed or not all(isinstance(item, str) for item in listed):
                 raise ValueError(f'expected what a value must look like, such as "ip", not {kind(value)}')
             compiled(value)
         except ValueError as error:
-            raise table.document.problem(table.path + ("expect",) + path, str(error)) from None
-        found[".".join(path)] = value
+            raise entry.error(str(error)) from None
+        found[entry.name] = value
     return dict(sorted(found.items()))
 
 

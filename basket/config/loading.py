@@ -1,4 +1,5 @@
-"""Finds the configuration file and reads it: the only I/O of this room besides password and token files."""
+"""Finds the configuration file and reads it: the only I/O of this room, besides password files, token files, and the process
+that looks for functions of other packages."""
 
 from __future__ import annotations
 
@@ -6,7 +7,6 @@ import os
 import re
 from typing import Mapping, Optional, Tuple
 
-from basket import exposure
 from basket.config.building import build
 from basket.config.reading import Document
 from basket.config.sections import Config
@@ -21,26 +21,31 @@ LONGEST_FILE = 4 * 1024 * 1024
 _AT_LINE = re.compile(r" \(at line (\d+), column (\d+)\)\Z")
 
 
-def load(path: Optional[str] = None, *, environ: Mapping[str, str] = os.environ) -> Config:
+def load(path: Optional[str] = None, *, functions: bool = True, environ: Mapping[str, str] = os.environ) -> Config:
     """The configuration in ``path``, else in the file that ``$BASKET_CONFIG`` names, else in /etc/zester/basket.toml.
 
     A file that was named must be there; without any, the defaults are returned. ConfigError for everything that is wrong
-    with it. Blocks on the file system only.
+    with it. ``functions``: False, for who only asks, leaves [basket.functions] unread. Blocks on the file system, and some
+    100 ms where functions of other packages are named (they are looked for by a process of their own).
     """
     if path is not None:
         if not path:
             raise ConfigError("the path of the configuration file is empty")
-        return _load(path, "", environ)
-    if environ.get(VARIABLE):
-        return _load(environ[VARIABLE], f" (named by ${VARIABLE})", environ)
-    # lexists: a link that leads nowhere is somebody's mistake, not the absence of a configuration.
-    if os.path.lexists(DEFAULT_FILE):
-        return _load(DEFAULT_FILE, "", environ)
-    return Config()
+        found, origin = path, ""
+    elif environ.get(VARIABLE):
+        found, origin = environ[VARIABLE], f" (named by ${VARIABLE})"
+    elif os.path.lexists(DEFAULT_FILE):  # a link that leads nowhere is somebody's mistake, not the absence of a configuration
+        found, origin = DEFAULT_FILE, ""
+    else:
+        return Config()
+    if "\0" in found:
+        raise ConfigError(f"the path of the configuration file holds a NUL byte{origin}")
+    found = os.path.abspath(found)  # whoever reads it again may have changed the working directory, and reads Config.file
+    return parse(_read(found, origin), file=found, functions=functions, environ=environ)
 
 
-def parse(text: str, *, file: Optional[str] = None, environ: Mapping[str, str] = os.environ) -> Config:
-    """The configuration in ``text``; ``file`` is its name for messages. ConfigError as from load()."""
+def parse(text: str, *, file: Optional[str] = None, functions: bool = True, environ: Mapping[str, str] = os.environ) -> Config:
+    """The configuration in ``text``; ``file`` is its name for messages, the rest as for load()."""
     import tomli  # not wanted where there is no file
 
     if "\0" in text:
@@ -56,7 +61,7 @@ def parse(text: str, *, file: Optional[str] = None, environ: Mapping[str, str] =
         raise ConfigError("nested too deep to be read", file=file) from None
     except ValueError as error:  # an integer of thousands of digits
         raise ConfigError(f"not valid TOML: {error}", file=file) from error
-    return build(Document(text, file), data, environ)
+    return build(Document(text, file), data, environ, functions=functions)
 
 
 def _told(message: str, text: str) -> Tuple[str, Optional[int]]:
@@ -67,15 +72,6 @@ def _told(message: str, text: str) -> Tuple[str, Optional[int]]:
     if message.endswith(" (at end of document)"):
         return message.replace("at end of document", "at the end of the file"), text.count("\n") + 1
     return message, None
-
-
-def _load(path: str, origin: str, environ: Mapping[str, str]) -> Config:
-    if "\0" in path:
-        raise ConfigError(f"the path of the configuration file holds a NUL byte{origin}")
-    path = os.path.abspath(path)  # it is read again later, when the working directory may be another
-    config = parse(_read(path, origin), file=path, environ=environ)
-    exposure.configured(config)
-    return config
 
 
 def _read(path: str, origin: str) -> str:

@@ -12,6 +12,7 @@ from typing import Any, Collection, Dict, Mapping, Optional, Tuple, Union
 from basket.config.durations import duration
 from basket.config.lines import Path, key_lines, line_of
 from basket.errors import ConfigError
+from basket.spelling import nearest
 
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]+\Z")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -71,18 +72,10 @@ def kind(value: object) -> str:
     return type(value).__name__
 
 
-def nearest(name: str, known: Collection[str]) -> str:
+def known_names(name: str, known: Collection[str]) -> str:
     """The end of a message about an unknown ``name``: the nearest known one, or all of them where none is near."""
-    import difflib  # only ever needed for an error
-
-    folded = {other.lower().replace("-", "_"): other for other in known}
-    wanted = name.lower().replace("-", "_")
-    close = difflib.get_close_matches(wanted, list(folded), n=1, cutoff=0.6)
-    # "dest" is far from "destination" by its letters, and yet surely meant.
-    close = close or [other for other in folded if len(wanted) > 2 and other.startswith(wanted)]
-    if close:
-        return f"; nearest known name {folded[close[0]]!r}"
-    return f"; known here: {', '.join(sorted(known))}" if known else ""
+    near = nearest(name, known)
+    return f"; nearest known name {near!r}" if near else f"; known here: {', '.join(sorted(known))}" if known else ""
 
 
 def seconds_between(value: object, low: float, high: Optional[float] = None) -> float:
@@ -119,7 +112,7 @@ class Table:
         for key in values:
             if known is not None and key not in known:
                 homes = [name for name, keys in (elsewhere or {}).items() if key in keys]
-                hint = f"; it belongs in {' or '.join(homes)}" if homes else nearest(key, known)
+                hint = f"; it belongs in {' or '.join(homes)}" if homes else known_names(key, known)
                 raise self.error(key, ("unknown key" if path else "unknown table") + hint)
 
     def error(self, key: str, what: str) -> ConfigError:

@@ -7,7 +7,7 @@ Nothing here reads or checks. Secrets are left out of every repr.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Mapping, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Tuple
 
 from basket.addresses import redacted
 
@@ -82,6 +82,24 @@ class BasketSection:
     expect: Mapping[str, Any] = field(default_factory=dict)
 
 
+class _Facts(Dict[str, Any]):
+    """Facts, equal where they read alike to others: ``1 == 1.0 == True`` to Python, and a nan is not even equal to itself."""
+
+    def __eq__(self, other: object) -> bool:
+        return _exact(self) == _exact(other)
+
+    def __ne__(self, other: object) -> bool:  # dict brings its own
+        return not self == other
+
+
+def _exact(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {key: _exact(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_exact(inner) for inner in value]
+    return repr(value)
+
+
 @dataclass(frozen=True)
 class FactsSection:
     """``custom`` is merged into the facts at the root. ``interval`` in seconds."""
@@ -89,6 +107,10 @@ class FactsSection:
     publish: bool = True
     interval: float = 600.0
     custom: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        # Whoever looks for what changed compares these, one by one or as a whole.
+        object.__setattr__(self, "custom", _Facts(self.custom))
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Functions: what a peel can publish. Their registry, the check of their settings, and the running of one.
 
-``define()`` turns a configured name into a checked ``Function``, ``run()`` computes its value in the calling thread,
+``define()`` turns a configured name into a checked ``Function`` (``foreign()`` tells which names only other packages may know,
+``Plugins`` looks for all of them at once), ``run()`` computes its value in the calling thread,
 ``catalogue()`` lists what is there, ``stop_all()`` ends what is still running. When to run and what to do with a value
 is the agent's business. Errors: ConfigError from ``define()``, FunctionError from ``run()``.
 
@@ -39,8 +40,9 @@ from __future__ import annotations
 
 from basket.functions.builtin import Builtin
 from basket.functions.catalogue import catalogue
-from basket.functions.definition import define
+from basket.functions.definition import KEYS, define, foreign
 from basket.functions.function import ENTRY_POINT_GROUP, Function
+from basket.functions.python import Plugins
 from basket.functions.running import run, stop_all
 
-__all__ = ["ENTRY_POINT_GROUP", "Builtin", "Function", "catalogue", "define", "run", "stop_all"]
+__all__ = ["ENTRY_POINT_GROUP", "KEYS", "Builtin", "Function", "Plugins", "catalogue", "define", "foreign", "run", "stop_all"]

@@ -1,7 +1,7 @@
 """The other side: what the process of one Python function does. Runs in that process only, never in the agent.
 
 It reads one request from its channel, answers it, and ends. A request is a MessagePack map: ``do`` is "call" (import
-``what`` and call it), "find" (the entry point of a name, with its signature) or "all" (every entry point).
+``what`` and call it), "find" (the entry points of some names, with their signatures) or "all" (every entry point).
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def _serve(request: Dict[str, Any]) -> Any:
     if request["do"] == "call":
         return _resolve(request["what"])(**request["arguments"])
     if request["do"] == "find":
-        return _find(request["name"])
+        return _find(request["names"])
     return _all(load=request["load"])
 
 
@@ -95,12 +95,18 @@ def _entry_points() -> List[Any]:
     return [found[name] for name in sorted(found)]
 
 
-def _find(name: str) -> Dict[str, Any]:
+def _find(names: List[str]) -> Dict[str, Any]:
     points = _entry_points()
-    for known, what, distribution in points:
-        if known == name:
-            return {"what": what, "source": distribution, **_describe(what)}
-    return {"names": [point[0] for point in points]}
+    found: Dict[str, Any] = {}
+    for name, what, distribution in points:
+        if name in names:
+            try:
+                found[name] = {"what": what, "source": distribution, **_describe(what)}
+            except Refusal as refusal:
+                found[name] = {"error": harmless(str(refusal))}
+            except BaseException as error:  # as in main
+                found[name] = {"error": describe_exception(error)}
+    return {"found": found, "names": [point[0] for point in points]}
 
 
 def _all(*, load: bool) -> List[Dict[str, Any]]:

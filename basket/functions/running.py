@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Any, Mapping, Sequence
+from typing import Any, Mapping
 
 from basket.errors import BasketError, FunctionError
 from basket.functions.function import Function
@@ -15,12 +15,11 @@ def run(
     *,
     timeout: float,
     custom_facts: Mapping[str, Any] = {},
-    search_path: Sequence[str] = (),
 ) -> Any:
     """The value of ``function`` now. FunctionError where it fails, or is not done after ``timeout`` seconds.
 
     Blocks until then, any thread, any number at once. Commands and Python functions are ended at their timeout with
-    all their children. ``search_path``: further directories to import Python functions from.
+    all their children.
     """
     from basket.codec import encode
     from basket.functions.command import CommandError
@@ -28,7 +27,7 @@ def run(
     from basket.functions.watched import Late
 
     try:
-        value = _compute(function, timeout, custom_facts, search_path)
+        value = _compute(function, timeout, custom_facts)
         if function.kind in ("command", "file") and function.arguments.get("json"):
             encode(value)  # JSON can hold numbers and strings that MessagePack cannot
         return value
@@ -55,7 +54,7 @@ def stop_all() -> None:
         end()
 
 
-def _compute(function: Function, timeout: float, custom_facts: Mapping[str, Any], search_path: Sequence[str]) -> Any:
+def _compute(function: Function, timeout: float, custom_facts: Mapping[str, Any]) -> Any:
     kind, what, arguments = function.kind, function.what, function.arguments
     if kind == "value":
         return what
@@ -67,7 +66,7 @@ def _compute(function: Function, timeout: float, custom_facts: Mapping[str, Any]
     if kind in ("python", "plugin"):
         from basket.functions import python
 
-        return python.call(what, arguments, timeout=timeout, search_path=search_path)
+        return python.call(what, arguments, timeout=timeout)
 
     from basket.functions.watched import watched
 

@@ -110,7 +110,8 @@ class Live:
 
     def mirror(self, functions: Optional[Sequence[str]], deadline: float) -> Mirror:
         """The mirror, started; a former one is replaced once the new one is complete."""
-        from basket.live.mirror import NOBODY_KNOWS, Mirror
+        from basket.live.mirror import Mirror
+        from basket.query.presence import NOBODY_KNOWS
 
         self._link.ready(deadline)
         self._here()

@@ -16,10 +16,8 @@ from basket.codec import decode, encode
 from basket.errors import BasketError, DecodeError
 from basket.live.outcomes import Document, Outcomes
 from basket.logs import Log
-from basket.query.resolve import SUBJECT
+from basket.names import RESOLVE, RESOLVERS
 from basket.target import Target, parse
-
-QUEUE_GROUP = "zester-target-resolvers"
 
 WAITING = 256
 """Requests that may wait while others are answered; beyond that callers, getting no answer, help themselves."""
@@ -57,7 +55,7 @@ class ResolveService:
             self._thread = threading.Thread(target=self._serve, name="basket-resolver", daemon=True)
             self._thread.start()
             try:
-                self._link.subscribe(SUBJECT, self._receive, QUEUE_GROUP, deadline=deadline)
+                self._link.subscribe(RESOLVE, self._receive, RESOLVERS, deadline=deadline)
             except BaseException:
                 self.stop()
                 raise
@@ -82,7 +80,7 @@ class ResolveService:
 
     def _receive(self, subject: bytes, reply: bytes, headers: Headers, data: bytes) -> None:  # on the loop's thread
         # We may do what the asker may not: an answer must not become a value of somebody else, or a command to the server.
-        if reply and not reply.startswith((b"$", SUBJECT.encode())):
+        if reply and not reply.startswith((b"$", RESOLVE.encode())):
             try:
                 self._requests.put_nowait((reply.decode(), data))
             except queue.Full:

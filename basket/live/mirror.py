@@ -10,20 +10,17 @@ import datetime
 import threading
 import time
 from types import TracebackType
-from typing import Any, Callable, Dict, FrozenSet, Iterable, List, Mapping, Optional, Sequence, Set, Tuple, Type
+from typing import Any, Callable, Dict, FrozenSet, Iterable, List, Mapping, Optional, Sequence, Set, Type
 
 from basket.bus.feed import Feed
 from basket.bus.record import Record, moment
-from basket.entry import MirrorStatus, decoded
-from basket.errors import BasketError, BucketMissingError, PermissionDeniedError
+from basket.entry import MirrorStatus, entry
+from basket.errors import BasketError
 from basket.keys import split_key
 from basket.live.outcomes import Outcomes
-from basket.query import Alive, Values
-from basket.query.presence import HEARTBEAT_LIFE
+from basket.query import Entries
+from basket.query.presence import HEARTBEAT_LIFE, NOBODY_KNOWS
 from basket.target import Target, exact_ids, matcher, needs_facts
-
-NOBODY_KNOWS = (BucketMissingError, PermissionDeniedError)
-"""Why heartbeats may be unknown for good: values are answered without them then."""
 
 
 class Mirror:
@@ -138,9 +135,7 @@ class Mirror:
         """Whether these functions' values (None: those of all) are here."""
         return self._functions is None or (functions is not None and self._functions.issuperset(functions))
 
-    def values(
-        self, tree: Target, functions: List[str], *, deadline: float, alive: bool, stale_ok: bool = False
-    ) -> Tuple[Values, Alive]:
+    def entries(self, tree: Target, functions: List[str], *, deadline: float, alive: bool, stale_ok: bool = False) -> Entries:
         """As Source."""
         by_facts = needs_facts(tree)
         if not stale_ok:
@@ -149,17 +144,17 @@ class Mirror:
             self.wait_for_heartbeats(deadline, insist=True)
         named = self.matching(tree) if by_facts else exact_ids(tree)
         match = matcher(tree)
-        found: Values = {}
+        found: Entries = {}
         for name in functions:
             peels = self._index.get(name, {})
             # A copy, since the loop goes on; few of many, or many of few: either way each is looked up once.
             records = peels.copy() if named is None else {peel_id: peels.get(peel_id) for peel_id in named}
             found[name] = {
-                peel_id: decoded(record)
+                peel_id: entry(record, peel_id, name, self.online(peel_id))
                 for peel_id, record in records.items()
                 if record is not None and (by_facts or match(peel_id, {}))
             }
-        return found, self.online
+        return found
 
     def value(self, peel_id: str, function: str, *, deadline: float, stale_ok: bool = False) -> Optional[Record]:
         """As Source."""

@@ -16,7 +16,7 @@ from typing import Any, Callable, Deque, Dict, Iterable, List, Mapping, Optional
 
 from basket.bus.feed import Feed
 from basket.bus.record import Record
-from basket.entry import Change, decoded
+from basket.entry import Change, entry
 from basket.errors import BasketError, ClosedError, TargetError
 from basket.keys import join_key, split_key
 from basket.target import Matcher, Target, matcher, needs_facts
@@ -211,8 +211,7 @@ class Watch:
             elif before is None or (before.revision, before.stamp) != (record.revision, record.stamp):
                 # The bytes are in the feed's table: here only what tells one value from the next.
                 self._delivered[peel_id, name] = record._replace(data=b"")
-                made = decoded(record)
-                yield Change(PUT, peel_id, name, made.value, made.revision, made.stamp, None, made.error)
+                yield Change(PUT, *entry(record, peel_id, name, None))
 
     def _facts_at_hand(self) -> bool:
         """False while the facts that another scope asks for are still to come: a missing fact would pass for a deletion."""

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import datetime
-from typing import TYPE_CHECKING, Any, Callable, Dict, FrozenSet, List, Mapping, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, FrozenSet, List, Mapping, Optional
 
 from basket.codec import decode
 from basket.errors import DecodeError
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from basket.bus.record import Record
-    from basket.entry import Value
+    from basket.entry import Entry
     from basket.target import Target
 else:
     Protocol = object
 
-Values = Dict[str, Dict[str, "Value"]]
-"""Function -> peel id -> value."""
+Entries = Dict[str, Dict[str, "Entry"]]
+"""Function -> peel id -> entry."""
 
 Alive = Callable[[str], Optional[bool]]
 """Tells of a peel whether its heartbeat is alive; None where nobody may know."""
@@ -31,9 +31,9 @@ class Source(Protocol):
     """Any thread; every method until ``deadline`` on ``time.monotonic()``, with the errors of the bus. ``stale_ok``: what was
     known before the connection was lost will do, but for who is alive."""
 
-    def values(self, tree: Target, functions: List[str], *, deadline: float, alive: bool, stale_ok: bool) -> Tuple[Values, Alive]:
-        """These functions' values on the peels that match, and who of them is alive; ``alive``: an answer is worth nothing
-        without knowing that for sure."""
+    def entries(self, tree: Target, functions: List[str], *, deadline: float, alive: bool, stale_ok: bool) -> Entries:
+        """These functions' values on the peels that match; ``alive``: they are worth nothing without knowing for sure who is
+        alive."""
 
     def value(self, peel_id: str, function: str, *, deadline: float, stale_ok: bool) -> Optional[Record]:
         """One stored value."""

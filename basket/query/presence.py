@@ -23,6 +23,9 @@ HEARTBEAT_LIFE = 30.0
 PROTOCOL = 1
 """Version of what peels say to each other, as told in a heartbeat."""
 
+NOBODY_KNOWS = (BucketMissingError, PermissionDeniedError)
+"""Why it may be unknown for good who is alive: values are answered without it then."""
+
 FEW = 64
 """Up to so many peels are asked for by name; for more the whole list is fetched."""
 
@@ -49,16 +52,26 @@ class Presence:
 
         ``fresh`` refuses a list that is some seconds old.
         """
+        if len(peel_ids) > FEW:
+            return self._all(deadline, fresh)
         try:
-            if len(peel_ids) <= FEW:
-                alive = frozenset(bulk.read_keys(self._bucket, peel_ids, bulk.as_stored, deadline=deadline))
-            else:
-                alive = self._all(deadline, fresh)
-        except (BucketMissingError, PermissionDeniedError):
+            return frozenset(bulk.read_keys(self._bucket, peel_ids, bulk.as_stored, deadline=deadline)).__contains__
+        except NOBODY_KNOWS:
             if fresh:
                 raise
-            return lambda peel_id: None
-        return alive.__contains__
+            return _unknown
+
+    def listed(self, *, deadline: float, fresh: bool = False) -> Alive:
+        """The same for peels that are not known yet: the list is fetched when it is first asked for one, which may be while the
+        values of the others are still on their way."""
+        alive: List[Alive] = []
+
+        def online(peel_id: str) -> Optional[bool]:
+            if not alive:
+                alive.append(self._all(deadline, fresh))
+            return alive[0](peel_id)
+
+        return online
 
     def beside(
         self, wanted: List[Tuple[Bucket, str]], peel_ids: List[str], *, deadline: float, insist: bool
@@ -68,11 +81,11 @@ class Presence:
         beats = [(self._bucket, peel_id) for peel_id in peel_ids]
         try:
             found = bulk.read_few([*wanted, *beats], deadline=deadline)
-        except (BucketMissingError, PermissionDeniedError):
+        except NOBODY_KNOWS:
             if insist:
                 raise
             found = bulk.read_few(wanted, deadline=deadline)
-            return [record for record in found if record is not None], lambda peel_id: None
+            return [record for record in found if record is not None], _unknown
         alive = frozenset(peel_id for peel_id, record in zip(peel_ids, found[len(wanted) :]) if record is not None)
         return [record for record in found[: len(wanted)] if record is not None], alive.__contains__
 
@@ -80,14 +93,23 @@ class Presence:
         """The time of the last heartbeat of every peel that is alive; None where nobody may know."""
         try:
             return bulk.read(self._bucket, "*", lambda peel_id, record: moment(record.stamp), deadline=deadline)
-        except (BucketMissingError, PermissionDeniedError):
+        except NOBODY_KNOWS:
             return None
 
-    def _all(self, deadline: float, fresh: bool) -> FrozenSet[str]:
+    def _all(self, deadline: float, fresh: bool) -> Alive:
         if fresh or self._clock() - self._listed_at > LIST_AGE:
             begun = self._clock()
-            # Names only, 10,000 in 15 ms where their values take 110. What is deleted by hand, which we never do, stays in
-            # it as a marker until that expires like a heartbeat.
-            self._list = frozenset(self._bucket.subjects("*", deadline=deadline))
+            try:
+                # Names only, 10,000 in 15 ms where their values take 110. What is deleted by hand, which we never do, stays in
+                # it as a marker until that expires like a heartbeat.
+                self._list = frozenset(self._bucket.subjects("*", deadline=deadline))
+            except NOBODY_KNOWS:
+                if fresh:
+                    raise
+                return _unknown
             self._listed_at = begun
-        return self._list
+        return self._list.__contains__
+
+
+def _unknown(peel_id: str) -> Optional[bool]:
+    return None

@@ -17,9 +17,8 @@ from basket.codec import decode, encode
 from basket.errors import BasketError, DecodeError
 from basket.keys import is_peel_id
 from basket.logs import Log
+from basket.names import RESOLVE
 from basket.target import Target, shared_expression
-
-SUBJECT = "zester.target.resolve"
 
 PATIENCE = 0.5
 """Seconds to wait for a service that is there but does not answer, before the facts are read instead."""
@@ -45,7 +44,7 @@ class Resolver:
             return None
         data = encode({"expr": shared[0], "type": shared[1]})
         try:
-            reply = self._link.request(SUBJECT, data, deadline=min(deadline, time.monotonic() + PATIENCE))
+            reply = self._link.request(RESOLVE, data, deadline=min(deadline, time.monotonic() + PATIENCE))
             if reply.status == NO_RESPONDERS:
                 return None
             answer = decode(reply.data)

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import datetime
 import time
-from typing import Callable, Dict, FrozenSet, List, Optional, Set, Tuple, TypeVar
+from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Set, TypeVar
 
 from basket.bus import bulk
 from basket.bus.bucket import Bucket
 from basket.bus.record import Record, moment
-from basket.entry import Peel, Value, decoded
+from basket.entry import Entry, Peel, entry
 from basket.keys import is_peel_id, join_key, split_key
-from basket.query import Alive, Values, document
+from basket.query import Alive, Entries, document
 from basket.query.presence import FEW, Presence
 from basket.query.resolve import Resolver
-from basket.target import Target, exact_ids, matcher, matches_factless, needs_facts
+from basket.target import Matcher, Target, exact_ids, matcher, matches_factless, needs_facts
 
 FETCH_BY_NAME = 1000
 """Up to so many peels, known by id, have their values asked for by key; beyond that the function's values of all are read."""
 
 T = TypeVar("T")
+
+_NO_FACTS: Mapping[str, Any] = {}
 
 
 class Selector:
@@ -33,42 +35,40 @@ class Selector:
 
     # -- as a Source ----------------------------------------------------------------------------------------------------
 
-    def values(
-        self, tree: Target, functions: List[str], *, deadline: float, alive: bool, stale_ok: bool = False
-    ) -> Tuple[Values, Alive]:
+    def entries(self, tree: Target, functions: List[str], *, deadline: float, alive: bool, stale_ok: bool = False) -> Entries:
         """As Source."""
         named = exact_ids(tree)
         if needs_facts(tree):
             named = self.matching(tree, deadline=deadline)
-            matches: Callable[[str], bool] = named.__contains__
+            among = named
+            matches: Matcher = lambda peel_id, facts: peel_id in among  # noqa: E731
         else:
-            match = matcher(tree)
-            matches = lambda peel_id: match(peel_id, {})  # noqa: E731
+            matches = matcher(tree)
             if named is not None and len(named) * len(functions) <= FEW:
-                return self._few(list(filter(matches, named)), functions, deadline, alive)
-        if named is not None and len(named) <= FETCH_BY_NAME:
-            keys = [join_key(peel_id, name) for name in functions for peel_id in named if matches(peel_id)]
-            stored = bulk.read_keys(self._values, keys, _value, deadline=deadline) if keys else {}
-            found = _by_function(functions, stored)
-        else:
-            found = {name: self._of_function(name, matches, deadline) for name in functions}
-        peel_ids = list({peel_id for values in found.values() for peel_id in values})
-        return found, self._presence.of(peel_ids, deadline=deadline, fresh=alive)
+                return self._few([peel_id for peel_id in named if matches(peel_id, {})], functions, deadline, alive)
+        if named is None or len(named) > FETCH_BY_NAME:
+            online = self._presence.listed(deadline=deadline, fresh=alive)
+            return {name: self._of_function(name, matches, online, deadline) for name in functions}
+        keys = [join_key(peel_id, name) for name in functions for peel_id in named if matches(peel_id, {})]
+        stored = bulk.read_keys(self._values, keys, bulk.as_stored, deadline=deadline) if keys else {}
+        publishing = list({split_key(key)[0] for key in stored})
+        return _by_function(functions, stored, self._presence.of(publishing, deadline=deadline, fresh=alive))
 
-    def _few(self, peel_ids: List[str], functions: List[str], deadline: float, insist: bool) -> Tuple[Values, Alive]:
+    def _few(self, peel_ids: List[str], functions: List[str], deadline: float, insist: bool) -> Entries:
         """Values and heartbeats in one exchange: for a single value a second one would double the time."""
         wanted = [(self._values, join_key(peel_id, name)) for peel_id in peel_ids for name in functions]
-        records, alive = self._presence.beside(wanted, peel_ids, deadline=deadline, insist=insist)
+        records, online = self._presence.beside(wanted, peel_ids, deadline=deadline, insist=insist)
         skip = len(self._values.spec.prefix)
-        return _by_function(functions, {record.subject[skip:]: decoded(record) for record in records}), alive
+        return _by_function(functions, {record.subject[skip:]: record for record in records}, online)
 
-    def _of_function(self, name: str, matches: Callable[[str], bool], deadline: float) -> Dict[str, Value]:
+    def _of_function(self, name: str, matches: Matcher, online: Alive, deadline: float) -> Dict[str, Entry]:
         end = -len(name) - 1
 
-        def meant(key: str, record: Record) -> Optional[Value]:
-            return decoded(record) if matches(key[:end]) else None
+        def each(key: str, record: Record) -> Optional[Entry]:
+            peel_id = key[:end]
+            return entry(record, peel_id, name, online(peel_id)) if matches(peel_id, _NO_FACTS) else None
 
-        return {key[:end]: value for key, value in bulk.read(self._values, f"*.{name}", meant, deadline=deadline).items()}
+        return {key[:end]: made for key, made in bulk.read(self._values, f"*.{name}", each, deadline=deadline).items()}
 
     def value(self, peel_id: str, function: str, *, deadline: float, stale_ok: bool = False) -> Optional[Record]:
         """As Source."""
@@ -148,13 +148,9 @@ class Selector:
         return with_facts | {split_key(key)[0] for key in live}
 
 
-def _value(key: str, record: Record) -> Value:
-    return decoded(record)
-
-
-def _by_function(functions: List[str], stored: Dict[str, Value]) -> Values:
-    found: Values = {name: {} for name in functions}
-    for key, value in stored.items():
+def _by_function(functions: List[str], stored: Dict[str, Record], online: Alive) -> Entries:
+    found: Entries = {name: {} for name in functions}
+    for key, record in stored.items():
         peel_id, name = split_key(key)
-        found[name][peel_id] = value
+        found[name][peel_id] = entry(record, peel_id, name, online(peel_id))
     return found

@@ -6,12 +6,13 @@ from basket.target.matching import Matcher, matcher
 from basket.target.parser import parse
 from basket.target.questions import exact_ids, matches_factless, needs_facts, shared_expression
 from basket.target.scope import fill_scope
-from basket.target.tree import Target, conjunction
+from basket.target.tree import Target, all_of
+
 
 __all__ = [
     "Matcher",
     "Target",
-    "conjunction",
+    "all_of",
     "exact_ids",
     "fill_scope",
     "matcher",

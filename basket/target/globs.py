@@ -8,7 +8,7 @@ the text.
 from __future__ import annotations
 
 import re
-from typing import Any, Callable, List, Optional, Tuple
+from typing import Any, Callable, List, Optional
 
 WILD = re.compile(r"[*?\[]")
 _FOREIGN = re.compile(r"[^a-zA-Z0-9_.-]")
@@ -208,9 +208,3 @@ def _piece(run: List[_Token], flags: int) -> _Piece:
         return -1 if found is None else found.end()
 
     return search_piece
-
-
-def split_dotted(pattern: str) -> Tuple[str, ...]:
-    """The pattern itself, then its underscored form where that differs."""
-    other = underscored(pattern)
-    return (pattern,) if other == pattern else (pattern, other)

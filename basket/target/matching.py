@@ -71,11 +71,11 @@ def _compile(tree: Target, allowance: Allowance) -> Matcher:
 def _glob(pattern: str) -> Matcher:
     # An id holds no dot, so a pattern with one means how the id is written; the pattern as it stands is for callers that
     # pass host names.
-    tests = [globs.compile_glob(form) for form in globs.split_dotted(pattern)]
-    if len(tests) == 1:
-        test = tests[0]
-        return lambda peel, facts: test(peel)
-    plain, underscored = tests
+    plain = globs.compile_glob(pattern)
+    form = globs.underscored(pattern)
+    if form == pattern:
+        return lambda peel, facts: plain(peel)
+    underscored = globs.compile_glob(form)
     return lambda peel, facts: underscored(peel) or plain(peel)
 
 

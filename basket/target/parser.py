@@ -21,6 +21,10 @@ MAX_LENGTH = 256 * 1024
 MAX_MATCHERS = 4096
 """Most matchers in one expression, named groups written out: groups that refer to groups could double at each step."""
 
+_NAMED = 5
+"""Groups named in a message; of more, how many they are."""
+
+_IN_A_GROUP = "in the named group"
 _PREFIXES = "ELGIPSN"
 _A_MATCHER = "a matcher such as web*, E@, L@, G@, P@, S@, N@ or key:value"
 
@@ -183,13 +187,19 @@ class _Parser(Forms):
         try:
             return _Read(inner.whole(), inner.matchers, inner.deepest - self.depth)
         except TargetError as error:
-            where = f"in the named group {name!r}, {error.expression[:200]!r}, at character {error.position + 1}"
-            self.fail(f"{where}: {error.problem}", at=start, expected=error.expected)
+            problem = error.problem
+            if not problem.startswith(_IN_A_GROUP):  # of groups in groups, only the one where the mistake stands is told
+                problem = f"{_IN_A_GROUP} {name!r}, {error.expression[:200]!r}, at character {error.position + 1}: {problem}"
+            self.fail(problem, at=start, expected=error.expected)
 
     def known_groups(self, name: str) -> str:
         if not self._groups:
             return "no group, since none is configured"
         from difflib import get_close_matches
 
-        near = get_close_matches(name, [known for known in self._groups if isinstance(known, str)], n=3)
-        return "one of the configured groups" + (f", perhaps {' or '.join(map(repr, near))}" if near else "")
+        names = sorted(known for known in self._groups if isinstance(known, str))
+        near = get_close_matches(name, names, n=3)
+        if near:
+            return f"one of the configured groups, perhaps {' or '.join(map(repr, near))}"
+        more = len(names) - _NAMED
+        return f"one of the configured groups: {', '.join(map(repr, names[:_NAMED]))}" + (f" and {more} more" if more > 0 else "")

@@ -7,10 +7,10 @@ from __future__ import annotations
 import re
 from typing import FrozenSet, Iterable, Optional, Tuple
 
+from basket.keys import is_peel_id
 from basket.target import globs, words
 from basket.target.tree import And, Fact, FactRegex, Glob, Group, Listed, Not, Or, Regex, Subnet, Target
 
-_PEEL_ID = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_-]{0,63}")
 _NOT_IN_GO = re.compile(r"\(\?(?!:|i\)|s\)|P<)|\\[1-9Zupx]|[*+?}]\+|\{,|\s")
 """What Go's regular expressions lack or read otherwise: lookaround, references, atomic and possessive parts, blanks that
 would end the pattern there."""
@@ -60,7 +60,7 @@ def exact_ids(tree: Target) -> Optional[FrozenSet[str]]:
 
 def _ids(names: Iterable[str]) -> FrozenSet[str]:
     """The names as peel ids, without those that no peel can have."""
-    return frozenset(filter(_PEEL_ID.fullmatch, (name.replace(".", "_") for name in names)))
+    return frozenset(filter(is_peel_id, (name.replace(".", "_") for name in names)))
 
 
 def shared_expression(tree: Target) -> Optional[Tuple[str, str]]:

@@ -7,10 +7,10 @@ such as ``a or *`` cannot widen the scope.
 from __future__ import annotations
 
 import re
-from typing import Any, Callable, Mapping
+from typing import Any, Callable
 
-from basket.errors import ConfigError
-from basket.target.values import text_of, walk
+from basket.errors import ConfigError, MissingError
+from basket.target.values import text_of
 from basket.target.words import quote
 
 _HOLE = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
@@ -21,34 +21,30 @@ _IN_PATTERN = re.compile(r"(?:^|[\s(])[EP]@[^\s\"]*(?:\"[^\"]*)?\Z")
 _BEFORE_WORD = re.compile(r"(?:^|[\s(,:@]|[:<>!]=|:[<>])\Z")
 _AFTER_WORD = re.compile(r"[\s),]|\Z")
 
-_Word = Callable[[str, "re.Match[str]"], str]
 
+def fill_scope(template: str, fact: Callable[[str], Any]) -> str:
+    """The scope with every ``{{ facts.a.b }}`` replaced by ``fact("a.b")``, which raises MissingError where there is none.
 
-def fill_scope(template: str, facts: Mapping[str, Any]) -> str:
-    """The scope with every ``{{ facts.a.b }}`` replaced by that fact; ConfigError names what is missing or unusable."""
-    return _fill(template, lambda path, hole: _word(path, walk(facts, path.split(".")), hole))
+    ConfigError names what is missing or unusable.
+    """
 
-
-def _fill(template: str, word: _Word) -> str:
-    def replaced(hole: re.Match[str]) -> str:
-        fact = _FACT.fullmatch(hole[1])
-        if fact is None:
+    def filled(hole: re.Match[str]) -> str:
+        named = _FACT.fullmatch(hole[1])
+        if named is None:
             raise ConfigError(f"scope {template!r}: {hole[0]} is not understood; only {{{{ facts.… }}}} is")
         try:
-            return word(fact[1], hole)
-        except ConfigError as error:
+            return _word(named[1], fact(named[1]), hole)
+        except (ConfigError, MissingError) as error:
             raise ConfigError(f"scope {template!r}: {error}") from None
 
-    filled = _HOLE.sub(replaced, template)
+    scope = _HOLE.sub(filled, template)
     if "{{" in _HOLE.sub("", template):
         raise ConfigError(f"scope {template!r}: a '{{{{' is never closed")
-    return filled
+    return scope
 
 
 def _word(path: str, value: Any, hole: re.Match[str]) -> str:
     """The fact's text as it may stand in the hole."""
-    if value is None:
-        raise ConfigError(f"this peel has no fact {path!r}")
     text = text_of(value)
     if text is None:
         raise ConfigError(f"the fact {path!r} is not one value that could be compared")

@@ -128,7 +128,8 @@ class Not(Target):
 
 
 def all_of(*parts: Target) -> Target:
-    """The And of the parts, flat: an And among them is dissolved, and a single part stays itself."""
+    """The And of the parts, flat: an And among them is dissolved, and a single part stays itself. A scope is joined to a target
+    so: trees, so that it holds for every branch of an ``or``."""
     flat = tuple(leaf for part in parts for leaf in (part.parts if isinstance(part, And) else (part,)))
     return flat[0] if len(flat) == 1 else And(flat)
 
@@ -137,8 +138,3 @@ def any_of(*parts: Target) -> Target:
     """The Or of the parts, flat."""
     flat = tuple(leaf for part in parts for leaf in (part.parts if isinstance(part, Or) else (part,)))
     return flat[0] if len(flat) == 1 else Or(flat)
-
-
-def conjunction(a: Target, b: Target) -> Target:
-    """What both match. A scope is joined to a target so: trees, so that it holds for every branch of an ``or``."""
-    return all_of(a, b)

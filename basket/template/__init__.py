@@ -15,43 +15,12 @@ Needs Jinja2 (``pip install 'zester-basket[template]'``), which is imported when
 
 ``environment`` is the only module that knows Jinja2; ``asking`` is ``basket()``; ``values`` makes what peels say inert;
 ``filters`` are ours; ``rendering`` makes a text of one template; ``staging`` and ``writing`` replace files; ``commands`` runs
-check and reload, ``owed`` remembers which reload is still due; ``delivery`` puts these together, and ``live`` keeps doing so.
+check and reload, ``owed`` remembers which reload is still due; ``delivery`` puts these together, and ``live`` keeps doing so:
+``interest`` and ``waiting`` tell it when, ``believing`` what not to write after a loss, ``complaints`` what to say.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, List
+from basket.template.rendering import Renderer
 
-_HOMES = {
-    "Attempt": "basket.template.rendering",
-    "Keeper": "basket.template.live",
-    "Owing": "basket.template.owed",
-    "Renderer": "basket.template.rendering",
-    "listed": "basket.template.owed",
-    "require_jinja": "basket.template.rendering",
-}
-
-__all__ = ["Attempt", "Keeper", "Owing", "Renderer", "listed", "require_jinja"]
-
-if TYPE_CHECKING:
-    from basket.template.live import Keeper as Keeper
-    from basket.template.owed import Owing as Owing
-    from basket.template.owed import listed as listed
-    from basket.template.rendering import Attempt as Attempt
-    from basket.template.rendering import Renderer as Renderer
-    from basket.template.rendering import require_jinja as require_jinja
-
-
-def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import importlib
-
-    value = getattr(importlib.import_module(home), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> List[str]:
-    return sorted(set(globals()) | set(__all__))
+__all__ = ["Renderer"]

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Optional, Tuple
 
-from basket.errors import BasketError, RefusedValuesError, ServerError, TemplateError, TooFewError
+from basket.errors import RefusedValuesError, TemplateError, TooFewError
 from basket.expect import CONTROL, Expectations
 from basket.template import values
-from basket.template.values import Origin, TooDeepError, guard, texts
+from basket.template.values import Origin, guard, texts
 
 if TYPE_CHECKING:
     from basket.client import Basket
@@ -51,11 +51,9 @@ class Dropped(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """``revisions``: of every value found, by peel id, dropped ones too. ``matched``: how many peels the target selects; only
-    known where no value was found."""
+    """``matched``: how many peels the target selects; only known where no value was found."""
 
     entries: Tuple[Entry, ...]
-    revisions: Dict[str, int]
     dropped: Tuple[Dropped, ...]
     matched: Optional[int]
 
@@ -70,7 +68,7 @@ class Asking:
         self.asked: List[Query] = []
         """Every question in its order, those that failed too."""
 
-    def __call__(self, target: Any, function: Any, min: Any = 0, max_age: Any = None, online_only: Any = False) -> List[Any]:
+    def basket(self, target: Any, function: Any, min: Any = 0, max_age: Any = None, online_only: Any = False) -> List[Any]:
         """The entries, sorted by peel id. TooFewError where there are fewer than ``min``."""
         query = _query(target, function, max_age, online_only)
         if isinstance(min, bool) or not isinstance(min, int) or min < 0:
@@ -85,6 +83,8 @@ class Asking:
             raise TooFewError(f"{query}: {_counted(answer, min)}")
         return [_inert(entry, query) for entry in answer.entries]
 
+    basket.__qualname__ = "basket"  # as a template calls it, in what Python says of wrong arguments
+
     def _ask(self, query: Query) -> Answer:
         try:
             found = self._basket.get(
@@ -98,13 +98,9 @@ class Asking:
                 else:
                     dropped.append(Dropped(entry.peel_id, entry.function, reason))
             matched = None if found else len(self._basket.peels(query.target))
-        except (ServerError, TemplateError):
-            raise
-        except (BasketError, ValueError) as error:
-            if isinstance(error, BasketError) and not isinstance(error, ValueError):
-                raise  # the outcome of something, not a word that cannot be read
+        except ValueError as error:  # a word that cannot be read; all else is the outcome of something
             raise TemplateError(f"{query}: {error}") from error
-        return Answer(tuple(good), {entry.peel_id: entry.revision for entry in found}, tuple(dropped), matched)
+        return Answer(tuple(good), tuple(dropped), matched)
 
     def _reason(self, entry: Entry) -> Optional[str]:
         """Why this value may not be used; None where it may."""
@@ -112,10 +108,6 @@ class Asking:
             return f"cannot be decoded: {entry.error}"
         if CONTROL.search(entry.peel_id):
             return "has a peel id with control characters"
-        try:
-            guard(entry.value, Origin(entry.function))
-        except TooDeepError as error:
-            return str(error)
         return self._expectations.reason(entry.function, entry.value)
 
     def origin_of(self, value: Any) -> Optional[Origin]:

@@ -7,15 +7,53 @@ leaves deletes, and that is done in a bucket that is still the same.
 
 from __future__ import annotations
 
-from typing import Callable, Dict, FrozenSet, Optional
+import time
+from typing import TYPE_CHECKING, Callable, Dict, FrozenSet, NamedTuple, Optional, Tuple
 
-from basket.errors import TooFewError
-from basket.stored import Stored
+from basket.errors import BucketMissingError, PermissionDeniedError, TooFewError
 from basket.template.asking import Query
 from basket.template.rendering import Attempt
 
+if TYPE_CHECKING:
+    from basket.bus.bucket import Bucket
+    from basket.client import Basket
+
 REFILL = 30.0
 """Seconds that peels have to notice that a store was wiped, and to write everything again. They need a few."""
+
+
+class Held(NamedTuple):
+    """Of one bucket: ``created`` as the server says it (None where there is no bucket, or it may not be looked at), and how
+    many ``messages`` (one where it may not be looked at). What is deleted leaves a marker behind, which counts as one: so a
+    bucket without any is a new one."""
+
+    created: Optional[str]
+    messages: int
+
+
+class Stored(NamedTuple):
+    """Of the values and of the facts."""
+
+    values: Held
+    facts: Held
+
+
+def stored(basket: Basket) -> Stored:
+    """Two questions to the server. Blocks, any thread; raises what every query raises, but not for a missing bucket."""
+    deadline = time.monotonic() + basket.timeout
+    values, facts, _ = basket.buckets
+    return Stored(_held(values, deadline), _held(facts, deadline))
+
+
+def _held(bucket: Bucket, deadline: float) -> Held:
+    try:
+        info = bucket.info(deadline=deadline)
+    except BucketMissingError:
+        return Held(None, 0)
+    except PermissionDeniedError:
+        return Held(None, 1)  # it is there, and what it holds is none of our business
+    state = info.get("state") or {}
+    return Held(str(info.get("created")), int(state.get("messages") or 0))
 
 
 class Memory:
@@ -25,8 +63,8 @@ class Memory:
         self._clock = clock
         self._stored = stored
         self._peels: Dict[Query, FrozenSet[str]] = {}
-        self._made: Optional[tuple] = None  # type: ignore[type-arg]
-        self._now: Optional[tuple] = None  # type: ignore[type-arg]
+        self._made: Optional[Tuple[Optional[str], Optional[str]]] = None  # values, facts
+        self._now: Optional[Tuple[Optional[str], Optional[str]]] = None
         self._noticed: Optional[float] = None
 
     @property

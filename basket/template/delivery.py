@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Callable, Dict, Iterable, List, Optional, Sequence, Tuple
 
 from basket.config.sections import TemplateSection
-from basket.errors import BasketError, CommandFailedError, DestinationError, TooFewError
+from basket.errors import BasketError, CommandFailedError, TooFewError
 from basket.logs import Log
 from basket.template import commands, writing
 from basket.template.asking import Query
@@ -93,6 +93,15 @@ def reload(deliveries: Sequence[Delivered], owed: Owed) -> Dict[Tuple[str, ...],
     return failed
 
 
+def finish(done: Delivered, owed: Owed) -> bool:
+    """The end of a single delivery: raises why it failed, or else its reload where that fails. Whether the content changed."""
+    if done.error is not None:
+        raise done.error
+    for failed in reload([done], owed).values():
+        raise failed
+    return done.changed
+
+
 def _reload(section: TemplateSection) -> Tuple[str, ...]:
     return tuple(commands.filled(section.reload, section.destination))
 
@@ -102,8 +111,8 @@ def _wiped(section: TemplateSection, renderer: Renderer, empty: Iterable[Query])
     likely the store was lost than everybody has left. Who leaves deletes, and that leaves a trace in the bucket."""
     if not writing.current(section.destination):
         return
-    from basket.stored import stored
     from basket.target import needs_facts, parse
+    from basket.template.believing import stored
 
     held = stored(renderer.basket)
     scope = renderer.basket.scope
@@ -116,6 +125,3 @@ def _wiped(section: TemplateSection, renderer: Renderer, empty: Iterable[Query])
                 f"{section.destination} stays as it is until somebody does",
                 file=section.source,
             )
-
-
-__all__ = ["Delivered", "DestinationError", "deliver", "reload"]

@@ -6,7 +6,6 @@ any value as JSON; ``shell_quote`` prints one word of a shell; ``multiline`` let
 
 from __future__ import annotations
 
-import base64
 import datetime
 import json as _json
 import math
@@ -14,8 +13,8 @@ import shlex
 from collections.abc import Mapping
 from typing import Any, Callable, Dict, Optional
 
-from basket import expect
-from basket.template.values import Withheld, freed, refuse_within, text_of
+from basket import expect, jsonform
+from basket.template.values import freed, refuse_within, text_of
 
 
 class FilterError(ValueError):
@@ -32,9 +31,8 @@ def multiline(value: Any) -> Any:
 
 
 def json(value: Any, indent: Optional[int] = None) -> str:
-    """JSON, in ASCII, keys sorted: the same value is the same text. Bytes as base64, times as RFC 3339."""
-    plain = _plain(value)
-    text = _json.dumps(plain, ensure_ascii=True, allow_nan=False, sort_keys=True, indent=indent)
+    """JSON, in ASCII, keys sorted: the same value is the same text. What JSON lacks has the form that ``jsonform`` states."""
+    text = _json.dumps(jsonform.plain(_freed(value)), ensure_ascii=True, allow_nan=False, sort_keys=True, indent=indent)
     return text.replace("\x7f", "\\u007f")  # the one control character that JSON lets through
 
 
@@ -68,29 +66,17 @@ FILTERS: Dict[str, Callable[..., Any]] = {
 }
 
 
-def _plain(value: Any) -> Any:
-    """``value`` in terms of what JSON has."""
-    if value is None or isinstance(value, (bool, str, int)):
+def _freed(value: Any) -> Any:
+    """A copy of ``value`` with its text as it is. FilterError for what a file should not hold by accident."""
+    value = text_of(value)
+    if value is None or isinstance(value, (bool, str, int, bytes, bytearray, datetime.datetime)):
         return value
-    if isinstance(value, Withheld):
-        return text_of(value)
     if isinstance(value, float):
         if not math.isfinite(value):
             raise FilterError(f"cannot be written as JSON: {value}", value)
         return value
-    if isinstance(value, (bytes, bytearray)):
-        return base64.b64encode(bytes(value)).decode("ascii")
-    if isinstance(value, datetime.datetime):
-        if value.tzinfo is not None:
-            value = value.astimezone(datetime.timezone.utc).replace(tzinfo=None)
-        return value.isoformat() + "Z"
     if isinstance(value, Mapping):
-        return {_key(key): _plain(item) for key, item in value.items()}
+        return {_freed(key): _freed(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)) and not hasattr(value, "_fields"):
-        return [_plain(item) for item in value]
+        return (tuple if isinstance(value, tuple) else list)(map(_freed, value))
     raise FilterError(f"cannot be written as JSON: it is {expect.shown(value)}", value)
-
-
-def _key(key: Any) -> str:
-    plain = _plain(key)
-    return plain if isinstance(plain, str) else _json.dumps(plain)

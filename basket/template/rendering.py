@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from basket.client import Basket
     from basket.config import Config
 
-_PLAIN = {"'basket.template.environment.Facts object'": "facts", "'basket.entry.Entry object'": "an entry"}
-"""Jinja2's names for what it looked into, and ours."""
-
 
 class Attempt(NamedTuple):
     """What came of one rendering: ``text``, or ``error``. The rest is known either way.
@@ -41,7 +38,7 @@ class Attempt(NamedTuple):
     @property
     def empty(self) -> Mapping[Query, int]:
         """The queries that were answered with nothing at all, each with how many peels its target selects."""
-        return {query: answer.matched or 0 for query, answer in self.answers.items() if not answer.revisions}
+        return {query: answer.matched or 0 for query, answer in self.answers.items() if not (answer.entries or answer.dropped)}
 
 
 def require_jinja() -> None:
@@ -74,7 +71,7 @@ class Renderer:
         if isinstance(config, str):
             from basket.config import load
 
-            config = load(config)
+            config = load(config, functions=False)
         custom: Mapping[str, Any] = {} if config is None else config.facts.custom
         wanted = expect if expect is not None else {} if config is None else config.basket.expect
         try:
@@ -135,17 +132,12 @@ class Renderer:
             backup=backup,
         )
         owed = Owed(self._state)
-        done = delivery.deliver(section, self, owed)
-        if done.error is not None:
-            raise done.error
-        for failed in delivery.reload([done], owed).values():
-            raise failed
-        return done.changed
+        return delivery.finish(delivery.deliver(section, self, owed), owed)
 
     def attempt(self, source: str) -> Attempt:
         """Render ``source``; every error that belongs to it is in the result. ConfigError where Jinja2 is missing."""
         require_jinja()
-        from basket.template.environment import Environment, Facts, Loader
+        from basket.template.environment import Facts, Loader, read
 
         source = os.path.abspath(source)
         loader = Loader(os.path.dirname(source))
@@ -154,15 +146,12 @@ class Renderer:
         text: Optional[str] = None
         error: Optional[BasketError] = None
         try:
-            if not os.path.isfile(source):  # a pipe would be waited for
-                what = "is no regular file" if os.path.exists(source) else "there is no such template"
-                raise TemplateError(what, file=source)
-            text = Environment(loader, asking, facts).get_template(os.path.basename(source)).render()
+            text = read(source, loader, asking.basket, facts).render()
             text.encode("utf-8")
         except Exception as raised:
             text, error = None, _told(raised, source, loader.files, asking)
         sources = tuple(dict.fromkeys([source, *loader.files]))
-        return Attempt(text, error, sources, facts.used, tuple(asking.asked), dict(asking.answers))
+        return Attempt(text, error, sources, facts._used, tuple(asking.asked), dict(asking.answers))
 
 
 def _collected(custom: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -173,15 +162,12 @@ def _collected(custom: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _told(error: Exception, source: str, files: Any, asking: Asking) -> BasketError:
     """The error as it is told: with the template's file and line, and with what was asked."""
-    from jinja2 import TemplateSyntaxError
-
+    from basket.template.environment import mistake
     from basket.template.filters import FilterError
 
     file, line = _place(error.__traceback__, files) or (source, None)
     told: BasketError
-    if isinstance(error, TemplateSyntaxError):
-        told = TemplateError(error.message or "cannot be read", file=error.filename or file, line=error.lineno)
-    elif isinstance(error, TemplateError):
+    if isinstance(error, TemplateError):
         told = error if error.file is not None else type(error)(error.problem, file=file, line=line)
     elif isinstance(error, FilterError):
         from basket.errors import RefusedValuesError
@@ -195,29 +181,9 @@ def _told(error: Exception, source: str, files: Any, asking: Asking) -> BasketEr
         where = file if line is None else f"{file}:{line}"
         told.args = (f"{where}: {asking.asked[-1] if asking.asked else 'facts'}: {error}",)
     else:
-        told = TemplateError(_words(error) + _asked(asking), file=file, line=line)
+        told = mistake(error, file, line, _asked(asking))
     told.__cause__ = error if told is not error else error.__cause__
     return told
-
-
-def _words(error: Exception) -> str:
-    from jinja2 import TemplateError as JinjaError
-    from jinja2 import TemplateNotFound
-
-    if isinstance(error, TemplateNotFound):
-        return f"there is no template {error.name!r} in the same directory"
-    if isinstance(error, OSError):
-        return f"cannot be read: {error.strerror or error}"
-    if isinstance(error, UnicodeDecodeError):
-        return f"is not UTF-8: byte 0x{error.object[error.start]:02x} at position {error.start}"
-    if isinstance(error, UnicodeEncodeError):
-        return "renders to text that is not valid Unicode (it holds a lone surrogate)"
-    text = str(error)
-    if isinstance(error, JinjaError):
-        for name, plain in _PLAIN.items():
-            text = text.replace(name, plain)
-        return text
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def _asked(asking: Asking) -> str:

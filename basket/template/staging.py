@@ -11,7 +11,6 @@ import fcntl
 import os
 import re
 import stat
-import time
 import uuid
 from types import TracebackType
 from typing import Optional, Set, Type
@@ -89,7 +88,7 @@ class Staged:
 
 
 def sweep(destination: str, *, now: float) -> int:
-    """Remove what processes that are gone have left beside ``destination``; how many. ``now``: the time as files have it."""
+    """Remove what processes that are gone have left beside ``destination``; how many. ``now``: ``time.time()``."""
     directory, base = os.path.split(destination)
     ours = re.compile(re.escape(f".{_short(base)}{_MARK}") + r"(\d+)-[0-9a-f]{8}" + re.escape(_SUFFIX) + r"\Z")
     removed = 0
@@ -156,8 +155,3 @@ def sync_directory(directory: str) -> None:
         pass
     finally:
         os.close(descriptor)
-
-
-def file_time() -> float:
-    """Now, as file times count."""
-    return time.time()

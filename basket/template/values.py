@@ -14,14 +14,7 @@ from typing import Any, Iterator, NamedTuple, NoReturn, Optional
 from basket.errors import UnprintableError
 from basket.expect import CONTROL
 
-DEEPEST = 128
-"""Levels of nesting. Nobody needs as many, and a hostile value must not exhaust the stack of those who walk it."""
-
 _BREAKS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"
-
-
-class TooDeepError(ValueError):
-    """A value nested more than DEEPEST levels."""
 
 
 class Origin(NamedTuple):
@@ -105,17 +98,15 @@ def origin_of(value: Any) -> Optional[Origin]:
     return value._origin if isinstance(value, Withheld) else None
 
 
-def guard(value: Any, origin: Origin, depth: int = 0) -> Any:
-    """A copy of ``value``, inert. TooDeepError where it is nested beyond all measure."""
+def guard(value: Any, origin: Origin) -> Any:
+    """A copy of ``value``, inert. How deep it is nested, ``codec`` has bounded for all who walk it."""
     if isinstance(value, str):
         return value if value.isprintable() or not CONTROL.search(value) else Withheld(value, origin)
-    if not isinstance(value, (dict, list)):
-        return value
-    if depth >= DEEPEST:
-        raise TooDeepError(f"is nested more than {DEEPEST} levels deep")
     if isinstance(value, dict):
-        return {guard(key, origin, depth): guard(item, origin, depth + 1) for key, item in value.items()}
-    return [guard(item, origin, depth + 1) for item in value]
+        return {guard(key, origin): guard(item, origin) for key, item in value.items()}
+    if isinstance(value, list):
+        return [guard(item, origin) for item in value]
+    return value
 
 
 def freed(value: Any) -> Any:

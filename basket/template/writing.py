@@ -9,12 +9,13 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import time
 from dataclasses import dataclass
 from typing import Callable, Optional
 
 from basket.errors import DestinationError
 from basket.logs import Log
-from basket.template.staging import Staged, file_time, staged_name, sweep, sync_directory
+from basket.template.staging import Staged, sweep, sync_directory
 
 _log = Log("basket.template")
 
@@ -57,7 +58,7 @@ def replace(
     path = os.path.realpath(destination)  # a rename over the link would replace the link itself
     try:
         old = _look(path)
-        swept = sweep(path, now=file_time())
+        swept = sweep(path, now=time.time())
         if swept:
             _log.info("removed what a killed process had left", beside=path, files=swept)
         wanted_owner = _user(owner) if owner is not None else old.st_uid if old else os.geteuid()
@@ -127,7 +128,7 @@ def _adjust(path: str, old: os.stat_result, mode: int, owner: int, group: int) -
 def _keep(path: str, content: bytes, old: os.stat_result) -> None:
     # A copy, not a link: a file that is written in place would change under its second name too.
     kept = path + BACKUP_SUFFIX
-    sweep(kept, now=file_time())
+    sweep(kept, now=time.time())
     with Staged(kept) as staged:
         staged.fill(content, mode=stat.S_IMODE(old.st_mode), owner=old.st_uid, group=old.st_gid)
         os.replace(staged.path, kept)
@@ -180,6 +181,3 @@ def _group(name: str) -> int:
         return grp.getgrnam(name).gr_gid
     except KeyError:
         raise DestinationError(f"group: there is no group {name!r} on this host") from None
-
-
-__all__ = ["BACKUP_SUFFIX", "NEW_FILE_MODE", "Written", "current", "replace", "staged_name"]

@@ -1,4 +1,4 @@
-"""Fixtures for breaking things: the parts are in ``harness``."""
+"""Fixtures for breaking things: the parts are in ``breaking`` and ``harness``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import socket
 import threading
 
 import pytest
-from harness import AgentProcess, Cluster, Proxy
+from breaking import Cluster, Proxy
+from harness import AgentProcess
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ import subprocess
 import sys
 
 import pytest
-from harness import LONG, PAUSE, ROOT, Plain, resident, wait_for
+from breaking import Plain
+from harness import LONG, PAUSE, ROOT, alive, resident, wait_for
 
 import basket
 from basket import identity
@@ -303,18 +304,10 @@ def unpackable():
     pids = _descendants(agent.process.pid)
     status, seconds = agent.end()
     assert status == 0 and seconds < 15
-    wait_for(lambda: not [pid for pid in pids if _alive(pid)], 10, "the end of every child")
+    wait_for(lambda: not [pid for pid in pids if alive(pid)], 10, "the end of every child")
 
 
 def _descendants(pid):
     import psutil
 
     return [child.pid for child in psutil.Process(pid).children(recursive=True)]
-
-
-def _alive(pid):
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return "Z" not in file.read().rpartition(")")[2].split()[0]
-    except OSError:
-        return False

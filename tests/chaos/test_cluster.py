@@ -6,7 +6,8 @@ import threading
 import time
 
 import pytest
-from harness import LONG, PAUSE, Plain, free_port, freeze, stream_info, thaw, wait_for
+from breaking import Plain, free_port, freeze, stream_info, thaw
+from harness import LONG, PAUSE, wait_for
 
 import basket
 from basket import config

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from harness import LONG, PAUSE, Plain, freeze, thaw, wait_for
+from breaking import Plain, freeze, thaw
+from harness import LONG, PAUSE, wait_for
 
 import basket
 from basket import config

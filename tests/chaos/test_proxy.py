@@ -7,7 +7,8 @@ import threading
 import time
 
 import pytest
-from harness import LONG, PAUSE, consumers, open_files, ours, wait_for
+from breaking import consumers
+from harness import LONG, PAUSE, open_files, ours, wait_for
 
 import basket
 

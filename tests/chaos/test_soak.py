@@ -15,7 +15,8 @@ import threading
 import time
 
 import pytest
-from harness import LONG, ROOT, consumers, open_files, ours, resident, stream_info, wait_for
+from breaking import consumers, stream_info
+from harness import LONG, ROOT, open_files, ours, resident, wait_for
 
 import basket
 

@@ -478,3 +478,175 @@ def test_a_resolver_answers_for_others_over_a_restart_of_the_server_and_until_it
     wait_for(lambda: told() is None, what="its silence")
     agent.write(f"{facts}[agent]\nresolver = true\n")
     wait_for(lambda: told() == {"web-01"}, what="its answer again")
+
+
+def plugin(directory, name, source):
+    """Install a function for the processes that have ``directory`` on their import path."""
+    directory.mkdir(exist_ok=True)
+    (directory / f"{name}.py").write_text(source)
+    metadata = directory / f"{name}-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text(f"[zester_basket.functions]\ncustom.{name} = {name}:read\n")
+
+
+def test_a_plugin_that_hangs_while_the_configuration_is_read_stops_nothing(agent, reader, tmp_path, monkeypatch):
+    """Ten seconds for each of them would let the heartbeat expire, and the watchdog of systemd end the agent."""
+    hanging, seen = tmp_path / "hanging", tmp_path / "seen"
+    plugin(
+        tmp_path / "plugins",
+        "odd",
+        "import os, time\n"
+        f"if os.path.exists({str(hanging)!r}):\n    open({str(seen)!r}, 'w').close()\n    time.sleep(1000)\n"
+        "def read():\n    return 1\n",
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "plugins"))
+    agent.write(THREE + '"custom.odd" = "1h"\n').started()
+    wait_for(published(reader, "custom.odd", "custom.date"))
+    hanging.touch()
+    agent.write(THREE.replace("value = 10", "value = 11") + '"custom.odd" = "1h"\n')
+    wait_for(seen.exists, what="the import")
+    values = set()
+    wait_for(lambda: values.add(reader.value("web-01", "custom.date")) or len(values) > 5, 5, "new values meanwhile")
+    assert not agent.lines("configuration not taken over")
+    assert reader.value("web-01", "custom.weight") == 10
+    (line,) = wait_for(lambda: agent.lines("configuration not taken over"), 15)
+    assert "custom.odd" in line
+    assert agent.end()[0] == 0
+
+
+def test_a_fact_that_the_scope_needs_may_go_and_come_back(agent, reader, tmp_path):
+    """The file is valid either way, and must not end an agent whose template watches values in that scope."""
+    source, destination = tmp_path / "weights.j2", tmp_path / "weights"
+    source.write_text('{% for e in basket("*", "custom.weight", min=1) %}{{ e.peel_id }}={{ e.value }}\n{% endfor %}')
+    template = f'[[template]]\nsource = "{source}"\ndestination = "{destination}"\nwait = ["50ms", "1s"]\n'
+
+    def config(custom, weight=10):
+        functions = THREE.replace("value = 10", f"value = {weight}")
+        return f'[basket]\nscope = "G@site:{{{{ facts.site }}}}"\n[facts]\ncustom = {custom}\n{functions}\n{template}'
+
+    agent.write(config('{ site = "north" }')).started()
+    wait_for(lambda: destination.exists() and destination.read_text() == "web-01=10\n", what="the file")
+    agent.write(config("{}", 11))
+    wait_for(lambda: agent.lines("the scope cannot be applied"))
+    wait_for(lambda: reader.value("web-01", "custom.weight") == 11, what="the rest of the change")
+    assert agent.process.poll() is None and destination.read_text() == "web-01=10\n"
+    agent.write(config('{ site = "south" }', 12))
+    wait_for(lambda: destination.read_text() == "web-01=12\n", what="the file again")
+    assert agent.lines("the scope is applied again")
+    assert agent.end()[0] == 0
+    assert "unexpected error" not in agent.log
+
+
+def test_facts_that_are_switched_off_are_deleted(agent, reader):
+    agent.write(f'{THREE}\n[facts]\ncustom = {{ role = "web" }}\n').started()
+    wait_for(lambda: reader.peels("role:web") == ["web-01"])
+    agent.write(f'{THREE}\n[facts]\npublish = false\ncustom = {{ role = "web" }}\n')
+    wait_for(lambda: reader.peels("role:web") == [], what="their end")
+
+
+def test_what_leaves_the_configuration_while_it_is_stopped_is_deleted_when_it_runs_again(agent, reader):
+    with basket.connect(agent.url, peel_id="web-01") as script:
+        script.publish("custom.script", 1)
+    agent.write(f"{THREE}\n").started()
+    wait_for(published(reader, "custom.weight", "custom.date", "network.hostname"))
+    wait_for(lambda: reader.facts("web-01"))
+    agent.end()
+    agent.write("[facts]\npublish = false\n").started()
+    wait_for(lambda: reader.functions("web-01") == ["custom.script"])
+    wait_for(lambda: reader.peels("web-01") and not reader.peels("G@os.name:*"), what="the end of the facts")
+    agent.end()
+    assert list(agent.state.iterdir()) == []
+
+
+def test_a_damaged_note_of_what_was_published_and_none_at_all_keep_nobody_from_starting(agent, reader):
+    agent.state.mkdir()
+    (agent.state / "published.web-01").write_bytes(b"\0\xff" * 100)
+    agent.write(THREE).started()
+    wait_for(published(reader, "custom.weight"))
+    agent.end()
+    note = agent.state / "published.web-01"
+    assert "custom.weight" in note.read_text().split()
+    note.unlink()
+    note.mkdir()  # neither to be read nor to be replaced
+    agent.started()
+    wait_for(lambda: agent.lines("what is published cannot be noted"))
+    assert agent.end()[0] == 0 and "Traceback" not in agent.log
+
+
+def test_what_an_earlier_agent_published_is_gone_where_there_is_no_bucket_either(agent, reader):
+    agent.state.mkdir()
+    (agent.state / "published.web-01").write_text("custom.gone\n")
+    agent.write("[facts]\npublish = false\n[agent]\nheartbeat = 0\n").started()
+    wait_for(lambda: not (agent.state / "published.web-01").exists())
+    assert agent.end()[0] == 0 and not agent.lines("cannot")
+
+
+def test_a_new_peel_id_takes_what_scripts_published_away_too(agent, reader):
+    with basket.connect(agent.url, peel_id="web-01") as script:
+        script.publish("custom.script", 1)
+    agent.write(THREE).started()
+    wait_for(published(reader, "custom.weight"))
+    wait_for(lambda: reader.facts("web-01"))
+    agent.write(THREE, peel='id = "web-02"')
+    wait_for(published(reader, "custom.weight", peel="web-02"))
+    wait_for(lambda: reader.functions("web-01") == [] and "web-01" not in reader.peels(), what="the end of the old id")
+
+
+def test_another_state_directory_alone_is_no_reason_to_connect_anew(agent, reader):
+    agent.write(THREE).started()
+    wait_for(published(reader, "custom.weight"))
+    wait_for(lambda: (agent.state / "published.web-01").exists())
+    agent.state = agent.state.with_name("elsewhere")
+    agent.write(THREE)
+    wait_for(lambda: (agent.state / "published.web-01").exists())
+    assert agent.lines("configuration taken over") and not agent.lines("connecting anew")
+
+
+def test_two_hosts_with_one_id_are_told_so_once(agent, reader, tmp_path):
+    agent.write(THREE).started()
+    wait_for(published(reader, "custom.weight"))
+    other = Agent(tmp_path, agent.url)
+    other.write(THREE.replace("value = 10", "value = 11")).started()
+    try:
+        wait_for(lambda: agent.lines("do two hosts share its id?"), 15)
+        (line,) = agent.lines("do two hosts share its id?")
+        assert "custom.weight" in line
+    finally:
+        other.end()
+
+
+@pytest.mark.parametrize("options", [[], ["--once"]])
+def test_an_agent_that_publishes_no_value_says_so(agent, options):
+    agent.write().started(*options)
+    (line,) = wait_for(lambda: agent.lines("this agent publishes no value"))
+    assert str(agent.file) in line
+    if options:
+        assert agent.process.wait(10) == 0
+
+
+def test_once_with_nothing_to_publish_is_2(agent, server):
+    server.stop()
+    agent.write("[facts]\npublish = false").start("--once")
+    assert agent.process.wait(10) == 2
+    assert "nothing to publish" in agent.log and "Traceback" not in agent.log
+
+
+def test_once_runs_each_function_one_time(agent, reader, tmp_path):
+    agent.write(
+        f"""
+[basket.functions]
+"custom.count" = {{ command = ["sh", "-c", "echo run >> {tmp_path}/runs"], interval = "100ms" }}
+"custom.slow" = {{ command = ["sleep", "1.5"] }}
+"""
+    ).start("--once")
+    assert agent.process.wait(10) == 0
+    assert (tmp_path / "runs").read_text() == "run\n"
+
+
+def test_a_configuration_that_others_may_write_is_warned_about(agent):
+    agent.write(THREE)
+    agent.file.chmod(0o666)
+    agent.started()
+    (line,) = wait_for(lambda: agent.lines("which decides what runs here"))
+    assert str(agent.file) in line

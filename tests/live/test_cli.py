@@ -242,9 +242,19 @@ def test_deleting_what_others_publish_needs_a_yes(cli, server):
     all_of_it = cli("delete", "--peel", "other-01", "--all", "--yes", url=url)
     assert (all_of_it.status, all_of_it.err) == (0, "zester-basket: deleted 1 value of other-01\n")
     assert cli("list", "other-01", url=url).status == 1
-    # One's own needs no yes, named or not.
-    cli("publish", "a.b", "x", url=url)
-    assert cli("delete", "--peel", "me-01", "--all", url=url).status == 0
+
+
+@pytest.mark.parametrize("named", [[], ["--peel", "me-01"]])
+def test_ones_own_values_go_without_a_yes_and_the_running_agents_facts_stay(cli, server, named):
+    """Named or not: without facts no target by fact would select this peel until its agent tells them again."""
+    import basket
+
+    with basket.connect(server.url, peel_id="me-01") as agent:
+        agent.publish_facts({"role": "mine"})
+        agent.publish("a.b", "x")
+        done = cli("delete", *named, "--all", url=server.url)
+        assert (done.status, done.err) == (0, "zester-basket: deleted 1 value of me-01\n")
+        assert agent.peels("role:mine") == ["me-01"]
 
 
 @pytest.mark.parametrize(("answer", "status", "left"), [("n\n", 1, 2), ("\n", 1, 2), ("y\n", 0, 0)])
@@ -388,8 +398,6 @@ def test_a_frozen_server_is_left_at_the_deadline(cli, server):
         ('[peel]\nid = "a"\nnmae = "x"\n', ["bad.toml:3", "[peel]", "nmae"]),
         ('[nats]\ntimeout = "5 parsecs"\n', ["bad.toml:2", "[nats]", "timeout"]),
         ('[peel]\nid = "-*-"\n', ["bad.toml:2", "[peel]", "id"]),
-        ('[basket.functions]\n"bad name" = "5m"\n', ["bad.toml:2", "bad name"]),
-        ('[basket.functions]\n"network.ip_adrs" = "5m"\n', ["bad.toml:2", "network.ip_addrs"]),
         ('[nodegroups]\nfront = "web* and"\n', ["bad.toml:2", "[nodegroups]", "front"]),
     ],
 )
@@ -401,6 +409,25 @@ def test_a_bad_configuration_names_file_line_and_key(cli, shared_server, tmp_pat
         for part in parts:
             assert part in done.err
         assert done.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("function", ["bad name", "network.ip_adrs", "broken.x"])
+def test_a_mistake_in_the_functions_is_told_by_who_runs_them_and_keeps_nobody_from_asking(cli, filled, tmp_path, function):
+    """`get` on a host whose package of functions is broken."""
+    plugin = tmp_path / "plugin"
+    (plugin / "broken-1.dist-info").mkdir(parents=True)
+    (plugin / "broken-1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1\n")
+    (plugin / "broken-1.dist-info" / "entry_points.txt").write_text("[zester_basket.functions]\nbroken.x = broken\n")
+    (plugin / "broken.py").write_text("raise RuntimeError('broken for good')\n")
+    path = f"{ROOT}{os.pathsep}{plugin}"
+    config = tmp_path / "bad.toml"
+    config.write_text(f'[peel]\nid = "me-01"\n[basket.functions]\n"{function}" = "5m"\n')
+    done = cli("agent", "--once", "--config", str(config), PYTHONPATH=path)
+    assert done.status == 2 and "bad.toml:4" in done.err and function.partition(".")[0] in done.err, done
+    watch = ["watch", "web-01", "app.weight", "--count", "1"]
+    for words in (["get", "web-01", "app.weight"], ["peels"], ["list", "web-01"], watch):
+        done = cli(*words, "--config", str(config), url=filled.url, PYTHONPATH=path)
+        assert (done.status, done.err) == (0, "")
 
 
 def test_a_configuration_that_is_not_there(cli, tmp_path):

@@ -477,7 +477,7 @@ def test_an_agent_needs_no_more_than_is_printed(guarded, tmp_path):
     path.chmod(0o600)
     before = guarded.violations("web-02")
     done = subprocess.run(
-        [sys.executable, "-m", "basket.cli", "--config", str(path), "agent", "--once"], capture_output=True, text=True, timeout=30
+        [sys.executable, "-m", "basket", "--config", str(path), "agent", "--once"], capture_output=True, text=True, timeout=30
     )
     assert done.returncode == 0, done.stderr
     assert guarded.operator.value("web-02", "custom.agent") == 7

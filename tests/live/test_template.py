@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,9 @@ import pytest
 import basket
 from basket.config import Config, FactsSection, PeelSection, TemplateSection
 from basket.embedded import EmbeddedServer
-from basket.template import Keeper, Renderer, complaints, listed, live
+from basket.template import Renderer, complaints, live
+from basket.template.live import Keeper
+from basket.template.owed import listed
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATES = ROOT / "conf" / "templates"
@@ -282,9 +285,11 @@ def test_a_dry_run_changes_nothing_and_is_coloured_only_for_people(fleet):
             assert ("\x1b[32m+web-02 10.0.0.2\x1b[0m" in shown.stdout) is coloured
 
 
-@pytest.mark.parametrize("options", [["--watch"], ["--dry-run"], ["--check", "true"], ["-", "--watch"]])
+@pytest.mark.parametrize(
+    "options", ["--watch", "--dry-run", "--check true", "--mode 0600", "--mode 0000", "--backup", "- --watch"]
+)
 def test_what_needs_a_file_says_so(fleet, options):
-    made = fleet.render(fleet.template(), *options)
+    made = fleet.render(fleet.template(), *options.split())
     assert made.returncode == 2 and "need a DEST" in made.stderr
 
 
@@ -409,7 +414,45 @@ def test_it_follows_its_own_facts(fleet, keep, monkeypatch):
     wait_for(lambda: fleet.content() == "two\n")
 
 
-def test_one_reload_a_round_and_a_failing_one_again_at_the_next_change(fleet, keep):
+@pytest.mark.parametrize(
+    "leaves", [lambda peel: peel.delete("network.ip_addrs"), lambda peel: peel.publish_facts({"role": "db"})]
+)
+def test_who_leaves_while_the_first_version_is_checked_is_missed_at_once(fleet, keep, leaves):
+    fleet.web(1)
+    fleet.web(2)
+    fleet.template()
+    checking, go = fleet.path / "checking", fleet.path / "go"
+    check = ("sh", "-c", f"touch {checking}; while [ ! -e {go} ]; do sleep 0.05; done")
+    kept = keep(check=check)
+    wait_for(checking.exists, what="the check")
+    leaves(fleet.peel("web-01"))  # nothing is watched yet
+    go.touch()
+    wait_for(lambda: fleet.content() == "web-02 10.0.0.2\n", what="the second version")
+
+    # Another template asks for the same, which is watched by now for the first.
+    checking.unlink()
+    go.unlink()
+    kept.keeper.apply(replace(kept.config, templates=(*kept.config.templates, kept.section("more", check=check))))
+    wait_for(checking.exists, what="the check of another template")
+    fleet.peel("web-02").delete("network.ip_addrs")
+    go.touch()
+    wait_for(lambda: (fleet.content(), fleet.content("more")) == ("", ""), what="both being current")
+
+
+def test_over_another_connection_all_is_looked_at_again(fleet, keep):
+    fleet.web(1)
+    fleet.template()
+    kept = keep()
+    wait_for(lambda: fleet.content() == "web-01 10.0.0.1\n")
+    before = kept.settled()
+    with basket.connect(fleet.server.url, peel_id="me") as other:
+        kept.keeper.use(other)
+        wait_for(lambda: kept.count >= before + 2, what="a rendering after the watches began anew")
+        fleet.peel("web-01").delete("network.ip_addrs")
+        wait_for(lambda: fleet.content() == "")
+
+
+def test_one_reload_a_round_and_a_failing_one_again_in_the_next(fleet, keep):
     fleet.web(1)
     fleet.template()
     ran, status = fleet.path / "ran", fleet.path / "status"
@@ -421,13 +464,14 @@ def test_one_reload_a_round_and_a_failing_one_again_at_the_next_change(fleet, ke
     kept = keep(*sections)
     wait_for(lambda: kept.rounds and kept.rounds[-1][1])
     kept.settled()
-    assert ran.read_text() == "x\n" and len(listed(str(fleet.path / "state"))) == 3
+    before = ran.read_text()
+    assert before == "x\n" * len(kept.rounds) and len(listed(str(fleet.path / "state"))) == 3
     status.write_text("0")
     fleet.web(2)
-    wait_for(lambda: ran.read_text() == "x\nx\n")
+    wait_for(lambda: ran.read_text() == before + "x\n")
     wait_for(lambda: not listed(str(fleet.path / "state")))
     kept.settled()
-    assert ran.read_text() == "x\nx\n"
+    assert ran.read_text() == before + "x\n"
 
 
 def test_an_outage_changes_nothing_and_is_followed_by_one_rendering_of_what_is_then_true(fleet, keep, monkeypatch, caplog):

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from basket.config import NatsSection, check_url, redacted
+from basket.addresses import check_url, redacted
+from basket.config import NatsSection
 
 SECRET = "hunter2"
 

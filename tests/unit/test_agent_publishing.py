@@ -8,8 +8,10 @@ import pytest
 
 from basket.agent import deliver
 from basket.agent.changes import compare
+from basket.agent.comparing import MOST as LOOK_MOST
 from basket.agent.connection import Connection
-from basket.agent.publishing import FACTS_AT_MOST, LOOK_MOST, Publishing
+from basket.agent.describing import AT_MOST as FACTS_AT_MOST
+from basket.agent.publishing import Publishing
 from basket.agent.retry import Backoff
 from basket.agent.schedule import Schedule
 from basket.agent.tasks import Tasks
@@ -19,6 +21,7 @@ from basket.codec import encode
 from basket.config import AgentSection, BasketSection, Config, FactsSection, NatsSection, PeelSection, Scheduled
 from basket.errors import (
     BucketMissingError,
+    ConfigError,
     FunctionError,
     MissingError,
     OutcomeUnknownError,
@@ -44,6 +47,8 @@ class FakeBasket:
         self.down = None  # an error that every call raises
         self.refused = {}
         self.closed = False
+        self.fact_deletions = 0
+        self.scope_problem = None
 
     def _up(self):
         if self.down is not None:
@@ -90,8 +95,19 @@ class FakeBasket:
         self._up()
         return {name: self.bucket[name][1] for name in names if name in self.bucket}
 
+    def delete_facts(self):
+        self._up()
+        self.fact_deletions += 1
+        self.document, there = None, self.document is not None
+        return there
+
+    def flush(self):
+        self._up()
+        self.bucket.clear()
+
     def rescope(self, scope, groups):
-        pass
+        if self.scope_problem is not None:
+            raise self.scope_problem
 
     def close(self):
         self.closed = True
@@ -100,7 +116,8 @@ class FakeBasket:
 class Peel:
     """An agent without a main loop: ``pass_time`` moves the clock and runs what is due, threads included."""
 
-    def __init__(self, monkeypatch, functions=(), **sections):
+    def __init__(self, monkeypatch, state, functions=(), once=False, **sections):
+        self.state = str(state)
         self.now = 1000.0
         self.basket = FakeBasket()
         self.values = {}
@@ -117,15 +134,7 @@ class Peel:
         workers = Workers(self.ended.append, start=lambda name, target: self.threads.append(target))
         self.tasks = Tasks(Schedule(half), workers, lambda: self.now)
         self.config = self._config(functions, **sections)
-        self.publishing = Publishing(
-            self.tasks,
-            self.troubles,
-            Backoff(0.25, 4.0, half),
-            lambda: self.now,
-            settled=lambda name, works: self.settled.append((name, works)),
-            lost=self.lost.append,
-        )
-        self.connection = self.publishing.connection = Connection(
+        self.connection = Connection(
             self.tasks,
             self.troubles,
             Backoff(0.25, 4.0, half),
@@ -135,6 +144,16 @@ class Peel:
             up=lambda basket: self.publishing.connected(),
             refused=lambda error: False,
         )
+        self.publishing = Publishing(
+            self.tasks,
+            self.troubles,
+            Backoff(0.25, 4.0, half),
+            lambda: self.now,
+            self.connection,
+            once=once,
+            settled=lambda name, works: self.settled.append((name, works)),
+            lost=self.lost.append,
+        )
 
     def _config(self, functions, interval=60.0, **sections):
         scheduled = tuple(
@@ -142,6 +161,7 @@ class Peel:
             for name, every in (functions.items() if isinstance(functions, dict) else ((n, interval) for n in functions))
         )
         sections.setdefault("facts", FactsSection(publish=False))
+        sections.setdefault("peel", PeelSection(state=self.state))
         sections.setdefault("agent", AgentSection(heartbeat=0))
         return Config(basket=BasketSection(functions=scheduled), **sections)
 
@@ -162,9 +182,9 @@ class Peel:
         stable = encode({k: v for k, v in document.items() if k != "uptime"})
         return deliver.Facts(stable, None if stable == known else basket.publish_facts(document))
 
-    def start(self, **how):
+    def start(self):
         self.connection.connect()
-        self.publishing.start(self.config, once=False)
+        self.publishing.start(self.config, "web-01")
         return self.settle()
 
     def settle(self):
@@ -193,7 +213,7 @@ class Peel:
         changes = compare(old, self.config)
         if changes.connection:
             self.connection.replace(self.config)
-        self.publishing.apply(self.config, changes)
+        self.publishing.apply(self.config, changes, "web-01")
         return self.settle()
 
 
@@ -208,8 +228,8 @@ def log(caplog):
 
 
 @pytest.fixture
-def peel(monkeypatch):
-    return lambda *args, **sections: Peel(monkeypatch, *args, **sections)
+def peel(monkeypatch, tmp_path):
+    return lambda *args, **sections: Peel(monkeypatch, tmp_path / "state", *args, **sections)
 
 
 def test_everything_is_published_at_start_in_one_go(peel):
@@ -390,7 +410,7 @@ def test_heartbeats_go_out_at_their_interval_and_not_at_zero(peel):
 def test_a_heartbeat_is_written_though_functions_hang(peel):
     p = peel([f"f{n}" for n in range(80)], agent=AgentSection(heartbeat=10.0))
     p.connection.connect()
-    p.publishing.start(p.config, once=False)
+    p.publishing.start(p.config, "web-01")
     hanging = []
     for second in range(40):
         p.now = 1000.0 + second
@@ -409,7 +429,7 @@ def test_a_heartbeat_is_written_though_functions_hang(peel):
 def test_a_hanging_function_is_told_and_not_started_again_before_it_returns(peel, log):
     p = peel(["stuck", "ok"], interval=10.0)
     p.connection.connect()
-    p.publishing.start(p.config, once=False)
+    p.publishing.start(p.config, "web-01")
     stuck = None
     for second in range(100):
         p.now = 1000.0 + second
@@ -457,7 +477,7 @@ def test_a_function_retired_during_an_outage_is_deleted_after_it(peel):
 def test_a_function_that_ends_after_it_was_removed_is_not_published(peel):
     p = peel(["a", "b"])
     p.connection.connect()
-    p.publishing.start(p.config, once=False)
+    p.publishing.start(p.config, "web-01")
     p.tasks.step()
     p.reload(["a"])
     assert "b" not in p.basket.bucket
@@ -489,7 +509,164 @@ def test_facts_and_heartbeats_can_be_switched_on_and_off_while_running(peel):
     assert p.basket.fact_writes == 1 and p.basket.beats == 1
 
 
+def test_facts_that_are_not_to_be_published_any_more_are_deleted_at_the_next_connection(peel):
+    p = peel([], facts=FactsSection()).start()
+    p.basket.down = UnreachableError("gone")
+    p.reload([])
+    p.pass_time(60)
+    assert p.basket.document is not None
+    p.basket.down = None
+    p.pass_time(5)
+    assert p.basket.document is None and p.basket.fact_deletions == 1
+    p.pass_time(4000)
+    assert p.basket.fact_deletions == 1
+
+
+def test_facts_switched_on_again_while_they_are_deleted_are_there_in_the_end(peel):
+    p = peel([], facts=FactsSection()).start()
+    old, p.config = p.config, p._config([])
+    p.publishing.apply(p.config, compare(old, p.config), "web-01")
+    p.tasks.step()
+    assert len(p.threads) == 1  # the deletion, under way
+    p.reload([], facts=FactsSection())
+    assert p.basket.document == p.facts
+
+
+def test_facts_that_may_not_be_deleted_are_told_once(peel, log):
+    p = peel([], facts=FactsSection()).start()
+    p.basket.down = PermissionDeniedError("no", subject="$KV.facts.web-01")
+    p.reload([])
+    p.pass_time(4000)
+    assert len(log("facts cannot be deleted")) == 1
+
+
+def test_facts_of_scripts_are_left_alone(peel):
+    p = peel([])
+    p.basket.document = {"role": "web"}
+    p.start().pass_time(4000)
+    assert p.basket.document == {"role": "web"}
+
+
+def test_once_runs_each_function_one_time(peel):
+    p = peel({"quick": 1.0, "slow": 30.0}, once=True, facts=FactsSection()).start().pass_time(100)
+    assert sorted(p.calls) == ["quick", "slow"]
+    assert sorted(p.settled) == [("facts", True), ("quick", True), ("slow", True)]
+
+
+def test_a_rival_with_the_same_id_is_told_once_and_a_missing_key_is_no_rival(peel, log):
+    p = peel(["a", "b"]).start()
+    del p.basket.bucket["b"]
+    for _ in range(3):
+        p.basket.revision += 10
+        p.basket.bucket["a"] = ("theirs", p.basket.revision)
+        p.pass_time(LOOK_MOST + 1)
+        assert p.basket.bucket["a"][0] == "a 0"
+    assert [f["functions"] for m, f in log("do two hosts share its id?")] == ["a"]
+    assert [f["functions"] for m, f in log("the bucket does not hold")] == ["b"]
+
+
+def test_a_store_put_back_to_an_earlier_state_is_no_rival(peel, log):
+    p = peel(["a"])
+    p.basket.revision = 50
+    p.start()
+    p.basket.bucket["a"] = ("older", 7)
+    p.pass_time(LOOK_MOST + 1)
+    assert p.basket.bucket["a"][0] == "a 0"
+    assert not log("do two hosts share") and log("the bucket does not hold")
+
+
+def test_our_own_write_during_the_look_is_no_rival(peel, log):
+    p = peel(["a"], interval=200.0).start()
+
+    def looked(names):
+        # Its acknowledgement is still on the way when the look has its answer.
+        found = {name: p.basket.bucket[name][1] for name in names}
+        if len(p.basket.puts) == 1:
+            p.values["a"] = "new"
+            p.publishing._outbox.offer("a", deliver.Value("new", encode("new")))
+            delivery = p.publishing._outbox.take()
+            found = p.basket.publish_many({"a": "new"})
+            p.late = delivery, found
+        return found
+
+    p.basket.revisions = looked
+    p.pass_time(LOOK_MOST + 1)
+    p.publishing._outbox.settle(p.late[0], p.late[1], frozenset())
+    p.pass_time(LOOK_MOST + 1)
+    assert p.basket.puts == [("a", "a 0"), ("a", "new")]
+    assert not log("do two hosts share")
+
+
+def test_what_left_the_configuration_while_no_agent_ran_is_deleted(peel, log):
+    first = peel(["keep", "gone"], facts=FactsSection()).start()
+    second = peel(["keep"])
+    second.basket = first.basket
+    second.basket.bucket["script"] = ("published by a script", 9)
+    second.start()
+    assert sorted(second.basket.bucket) == ["keep", "script"]
+    assert second.basket.document is None
+    assert [f["function"] for m, f in log("function retired")] == ["gone"]
+    third = peel(["keep"])
+    third.basket = first.basket
+    third.start()
+    assert second.basket.deleted == ["gone"], "done is done"
+
+
+def test_what_could_not_be_deleted_is_tried_by_the_next_agent(peel):
+    first = peel(["gone"]).start()
+    first.basket.down = UnreachableError("gone")
+    first.reload([])  # and ends before the server is back
+    first.basket.down = None
+    second = peel([])
+    second.basket = first.basket
+    second.start()
+    assert second.basket.bucket == {}
+
+
+def test_a_run_once_leaves_alone_what_an_agent_publishes(peel):
+    first = peel(["a"]).start()
+    second = peel(["b"], once=True)
+    second.basket = first.basket
+    second.start()
+    third = peel(["a"])
+    third.basket = first.basket
+    third.start()
+    assert sorted(first.basket.bucket) == ["a", "b"]
+
+
+def test_a_scope_that_cannot_be_filled_in_ends_nothing_and_is_told_once(peel, log):
+    p = peel(["a"], facts=FactsSection(custom={"site": "x"})).start()
+    p.basket.scope_problem = ConfigError("the scope names facts.site, which this peel does not have")
+    for role in ("web", "db"):
+        p.connection.rescope(p.config)
+        p.reload(["a"], facts=FactsSection(custom={"role": role}))  # the facts are written, and the scope is made anew
+        assert p.basket.document["role"] == role
+    assert len(log("the scope cannot be applied")) == 1
+    p.basket.scope_problem = None
+    p.reload(["a"], facts=FactsSection(custom={"site": "x"}))
+    assert len(log("the scope is applied again")) == 1
+
+
+def test_an_id_that_is_given_up_leaves_nothing_behind(log):
+    basket = FakeBasket()
+    basket.bucket, basket.document = {"a": (1, 1), "of.a.script": (2, 2)}, {}
+    deliver.farewell(basket)
+    assert basket.bucket == {} and basket.document is None and not log("still there")
+
+
+def test_what_is_left_of_an_id_that_is_given_up_is_told_with_the_command_that_deletes_it(log):
+    basket = FakeBasket()
+    basket.down = UnreachableError("gone")
+    deliver.farewell(basket)
+    ((_, fields),) = log("still there")
+    assert fields["mend"] == "zester-basket delete --peel web-01 --all" and fields["reason"] == "gone"
+
+
+def test_another_state_directory_alone_is_no_other_connection():
+    assert not compare(Config(), Config(peel=PeelSection(state="/elsewhere"))).connection
+
+
 def test_another_peel_id_is_another_connection():
-    assert compare(Config(), Config(peel=PeelSection(id="web-02"))).connection
+    assert compare(Config(), Config(peel=PeelSection(id="web-02")), renamed=True).connection
     assert not compare(Config(), Config(nodegroups={"a": "b*"})).connection
     assert not compare(Config(), Config())

@@ -92,7 +92,7 @@ def test_the_status_follows_the_connection_and_is_told_once(made):
     one._tasks.planned[PULSE][0].prepare()
     said = [text for text in one.notify.said if text != "alive"]
     assert said == ["ready: connecting to NATS", "connected to NATS", "connection to NATS lost, connecting again"]
-    assert one.vitals.snapshot().connections == 2
+    assert one.vitals.snapshot().counts.connections == 2
 
 
 def test_nothing_of_http_is_loaded_where_nobody_listens(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from basket.agent.retry import Backoff
 from basket.agent.troubles import Troubles
+from basket.errors import JetStreamError, UnreachableError
 
 
 class Told(list):
@@ -32,9 +33,16 @@ def test_subjects_do_not_hide_each_other():
     troubles.failed("a", "x", told, "failed")
     troubles.failed("b", "x", told, "failed")
     troubles.forget("a")
-    assert "a" not in troubles and "b" in troubles
-    troubles.failed("a", "x", told, "failed")
+    assert troubles.failed("a", "x", told, "failed") and not troubles.failed("b", "x", told, "failed")
     assert len(told) == 3
+
+
+def test_that_there_is_no_connection_is_told_by_the_connection_alone():
+    troubles, told = Troubles(), Told()
+    troubles.hindered("facts", UnreachableError("refused"), told, "failed")
+    troubles.hindered("facts", JetStreamError("no room: 5"), told, "failed")
+    troubles.hindered("facts", JetStreamError("no room: 6"), told, "failed")
+    assert told == [("failed", "no room: 5")]
 
 
 def test_waits_double_up_to_a_bound_and_start_anew_after_success():
@@ -42,6 +50,11 @@ def test_waits_double_up_to_a_bound_and_start_anew_after_success():
     assert [backoff.next() for _ in range(6)] == [1, 2, 4, 8, 8, 8]
     backoff.reset()
     assert backoff.next() == 1
+
+
+def test_a_refusal_is_followed_by_a_longer_wait():
+    backoff = Backoff(1.0, 8.0, lambda: 1.0, refused=8.0)
+    assert [backoff.next(refused=True), backoff.next()] == [8, 2]
 
 
 def test_waits_of_a_fleet_differ_and_are_never_nothing():

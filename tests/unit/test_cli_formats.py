@@ -9,7 +9,8 @@ from types import SimpleNamespace
 import msgpack
 import pytest
 
-from basket.cli import answers, functions, jsonform, output
+from basket import jsonform
+from basket.cli import answers, functions, output
 from basket.visible import visible, width
 
 UTC = datetime.timezone.utc
@@ -47,7 +48,7 @@ def lines(entries, form, matched=()):
         (float("inf"), "Infinity"),
         (float("-inf"), "-Infinity"),
         ({1: "a", 1.5: "b", False: "c", None: "d", b"k": "e"}, {"1": "a", "1.5": "b", "false": "c", "null": "d", "aw==": "e"}),
-        ({8.0: "a"}, {"8": "a"}),
+        ({8.0: "a", -0.0: "b", 1e6: "c", 0.25: "d"}, {"8": "a", "-0": "b", "1e+06": "c", "0.25": "d"}),
         ({1e21: "a", float("nan"): "b"}, {"1e+21": "a", "NaN": "b"}),
         ({1: "number", "1": "string"}, {"1 (int)": "number", "1": "string"}),
         ({"null": 1, None: 2, "null (nil)": 3}, {"null": 1, "null (nil) (nil)": 2, "null (nil)": 3}),

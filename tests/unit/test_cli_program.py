@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from basket import errors
 from basket.cli import exits, functions, output, parser, program, server, writing
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMANDS = ["get", "list", "peels", "publish", "delete", "agent", "functions", "server", "demo"]
+COMMANDS = list(parser._HOMES)
 
 
 def child(code, **options):
@@ -39,10 +40,8 @@ def test_help_loads_neither_nats_nor_asyncio(arguments):
 
 def test_each_listed_command_exists_and_no_other():
     shown = parser.build().format_help()
-    listed = [
-        line.split()[0] for line in shown.partition("COMMAND\n")[2].partition("examples:")[0].splitlines() if line[:5] > "    !"
-    ]
-    assert [word for word in listed if word in COMMANDS] == COMMANDS
+    listed = shown.partition("  COMMAND\n")[2].partition("\n\n")[0]
+    assert re.findall(r"^    (\S+)", listed, flags=re.MULTILINE) == COMMANDS
 
 
 def arguments(*words):
@@ -61,7 +60,26 @@ def test_global_options_stand_before_or_after_the_command():
 
 def test_a_negative_number_is_a_value_and_not_an_option():
     assert arguments("publish", "a.b", "-5")[0].value == "-5"
+    assert arguments("publish", "a.b", "-5C")[0].value == "-5C"
+    assert arguments("publish", "a.b", "-.5")[0].value == "-.5"
     assert arguments("publish", "a.b", "-")[0].value == "-"
+
+
+def test_a_negative_time_is_told_as_that(capsys):
+    """Not as an option that lacks its argument, as older Pythons would say on their own."""
+    for words in (["--timeout", "-5s", "peels"], ["peels", "--timeout", "-5s"], ["get", "*", "a.b", "--max-age", "-1h"]):
+        assert program.main(words) == 2
+        assert "a duration cannot be negative" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["get", "*", "a.b"], ["peels"], ["watch", "*", "a.b"]])
+def test_a_bad_scope_is_told_as_that_before_any_server_is_asked(words, capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("BASKET_CONFIG", str(tmp_path / "empty.toml"))
+    (tmp_path / "empty.toml").write_text("")
+    nowhere = ["--server", "nats://127.0.0.1:1", "--timeout", "1s"]
+    assert program.main([*words, "--scope", "role:web and", *nowhere]) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert said[0].startswith("zester-basket: bad target: in --scope: ") and said[1:] == ["  role:web and", "              ^"]
 
 
 @pytest.mark.parametrize(
@@ -290,9 +308,8 @@ def test_the_launcher_takes_the_environment_next_to_it(tmp_path):
     assert done.stdout.decode() == f"{launcher} peels a b\n"
 
 
-@pytest.mark.parametrize("module", ["basket", "basket.cli"])
-def test_it_runs_as_a_module(module):
-    done = subprocess.run([sys.executable, "-m", module, "--version"], stdout=subprocess.PIPE, cwd=str(ROOT), timeout=20)
+def test_it_runs_as_a_module():
+    done = subprocess.run([sys.executable, "-m", "basket", "--version"], stdout=subprocess.PIPE, cwd=str(ROOT), timeout=20)
     assert done.stdout.startswith(b"zester-basket ")
 
 

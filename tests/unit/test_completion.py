@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import runpy
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from basket.cli import completion, manpage
+from basket.cli import completion
 from basket.cli.exits import UsageError
 from basket.cli.parser import build
 
 ROOT = Path(__file__).resolve().parents[2]
+page = runpy.run_path(str(ROOT / "man" / "page.py"))["page"]
 
 
 def script(shell):
@@ -89,11 +91,11 @@ def test_a_shell_that_this_shtab_does_not_know(monkeypatch):
 
 def test_the_man_page_is_current():
     """``bin/man`` writes it anew."""
-    assert (ROOT / "man" / "zester-basket.1").read_text(encoding="utf-8") == manpage.page(), "run bin/man"
+    assert (ROOT / "man" / "zester-basket.1").read_text(encoding="utf-8") == page(), "run bin/man"
 
 
 def test_the_man_page_says_what_help_says():
-    text = manpage.page()
+    text = page()
     for name, parser in commands().items():
         assert f".SS {name.replace('-', chr(92) + '-')}" in text
         for action in parser._actions:
@@ -106,7 +108,7 @@ def test_man_finds_nothing_wrong_with_it(tmp_path):
         pytest.skip("no groff here")
     told = subprocess.run(
         ["groff", "-man", "-Tutf8", "-ww", "-z"],
-        input=manpage.page().encode(),
+        input=page().encode(),
         capture_output=True,
         timeout=20,
     )

@@ -83,6 +83,11 @@ def refused(text: str, environ: Any = None) -> str:
         ('[nodegroups]\nb = "x"\na = "web* and"', "f:3: [nodegroups] a: bad target 'web* and', at character 9"),
         ('[nodegroups]\na = "N@none"', "f:2: [nodegroups] a: bad target 'N@none'"),
         ('[nodegroups]\na = "N@a"', "refers to itself"),
+        (
+            '[nodegroups]\nc = "N@b"\nb = "N@front"\nfront = "(role:x"',
+            "f:4: [nodegroups] front: bad target '(role:x', at character 1",
+        ),
+        ('[nodegroups]\nc = "N@b"\nb = "N@none"', "f:3: [nodegroups] b: bad target 'N@none'"),
         ('[basket]\nscope = "G@a:{{ fact.a }}"', "f:2: [basket] scope: "),
         ('[basket]\nscope = "G@a:{{ facts.a"', "f:2: [basket] scope: "),
         ('[basket]\nscope = "G@a:{{ facts.a }} and"', "f:2: [basket] scope: bad target"),
@@ -109,6 +114,9 @@ def refused(text: str, environ: Any = None) -> str:
         ),
         ('[[template]]\nsource = "/a"\ndestination = "/b"\nwait = ["x", "1s"]', "f:4: [[template]] number 1 wait: 'x' is not"),
         # expectations
+        ('[basket.expect]\n"network.ip addrs" = "ip"', 'f:2: [basket.expect] "network.ip addrs": bad function name'),
+        ('[basket.expect]\na.b = "ip"\n"a.b" = "str"', 'f:3: [basket.expect] "a.b": stands there twice, with quotes and without'),
+        ('[basket.expect]\na.b = "ipp"', 'f:2: [basket.expect] "a.b": '),
         ('[basket.expect]\n"a.b" = 5', 'f:2: [basket.expect] "a.b": expected what a value must look like'),
     ],
 )
@@ -143,5 +151,5 @@ def test_the_first_mistake_is_told_even_where_the_section_is_unused() -> None:
 
 
 def test_expect_names_may_be_quoted_or_not() -> None:
-    config = parse('[basket.expect]\nnetwork.ip_addrs = "ip"\n"custom.ports" = ["port"]')
-    assert config.basket.expect == {"network.ip_addrs": "ip", "custom.ports": ["port"]}
+    config = parse('[basket.expect]\nnetwork.ip_addrs = "ip"\n"custom.ports" = ["port"]\ncustom.value = "int"')
+    assert config.basket.expect == {"network.ip_addrs": "ip", "custom.ports": ["port"], "custom.value": "int"}

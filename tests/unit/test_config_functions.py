@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Tuple
+from pathlib import Path
+from typing import Any, Dict, List
 
 import pytest
 
 from basket.config import Scheduled, parse
-from basket.config.scheduled import walk
+from basket.config.scheduled import _described, walk
+from basket.connecting import make
 from basket.errors import ConfigError
 
 
@@ -63,10 +65,6 @@ def test_every_way_to_write_a_name_means_the_same(text: str) -> None:
     assert functions(text) == functions(SAME[0])
 
 
-def arguments_of(name: str) -> Tuple[str, ...]:
-    return ("cidr",) if name == "net.ip" else ()
-
-
 @pytest.mark.parametrize(
     ("tables", "found"),
     [
@@ -76,15 +74,15 @@ def arguments_of(name: str) -> Tuple[str, ...]:
         ({"a": {"b": {"value": {"x": 1}}}}, [("a.b", ("a", "b"))]),
         ({"a": {"b.c": {"x": 1}}}, [("a.b.c", ("a", "b.c"))]),
         ({"a.b": {"x": 1}}, [("a.b", ("a.b",))]),
-        ({"net": {"ip": {"cidr": "x"}}}, [("net.ip", ("net", "ip"))]),
-        ({"net": {"ip": {"cidx": "x"}}}, [("net.ip.cidx", ("net", "ip", "cidx"))]),
+        ({"network": {"ipv4": {"cidr": "x"}}}, [("network.ipv4", ("network", "ipv4"))]),
+        ({"network": {"ipv4": {"cidx": "x"}}}, [("network.ipv4.cidx", ("network", "ipv4", "cidx"))]),
         ({"a": {}}, [("a", ("a",))]),
         ({"a": {"b": {}}}, [("a.b", ("a", "b"))]),
         ({}, []),
     ],
 )
 def test_where_names_end_and_tables_begin(tables: Any, found: List[Any]) -> None:
-    assert [(name, path) for name, path, _ in walk(tables, arguments_of)] == found
+    assert [(name, path) for name, path, _ in walk(tables, _described)] == found
 
 
 def test_functions_are_in_the_order_of_their_names() -> None:
@@ -129,6 +127,32 @@ def test_custom_facts_are_functions_too() -> None:
         ('"a.b" = { command = ["x"], value = 5 }', "'command' and 'value' cannot stand together"),
         ('"a.b" = { command = "x -y" }', "f:2: [basket.functions] \"a.b\": 'command' needs a list"),
         ('"a.b" = { value = 1979-05-27 }', "f:2: [basket.functions] \"a.b\": 'value' cannot be used"),
+        (
+            '"custom.x" = { comand = ["a"] }',
+            "f:2: [basket.functions] \"custom.x\": unknown key 'comand'; nearest known name 'command'",
+        ),
+        ('"custom.x" = { comand = "a", shell = true }', "unknown key 'comand'; nearest known name 'command'"),
+        ('"custom.x" = { comand = "a", json = true }', "unknown key 'comand'; nearest known name 'command'"),
+        ('[basket.functions."custom.x"]\ninterval = "5m"\ncomand = ["a"]', "f:4: "),
+        (
+            'custom.x = { comand = ["a"] }',
+            "(or is 'comand' meant as a key of the table around it; nearest known name 'command'?)",
+        ),
+        ('custom.x = { fil = "/etc/x" }', "is 'fil' meant as a key of the table around it; nearest known name 'file'?"),
+        ('"network.ip_addrs" = { intervall = "5m" }', "unknown key 'intervall'; nearest known name 'interval'"),
+        ('"os.name" = { intervall = "5m" }', "unknown key 'intervall'; nearest known name 'interval'"),
+        ('"os.name" = { timeot = "5m" }', "unknown key 'timeot'; nearest known name 'timeout'"),
+        ('"network.hostname" = { interface = "eth0" }', "unknown key 'interface'; it takes no arguments"),
+        ('"network.ip_adrs" = { interface = "eth0" }', "nearest known name 'network.ip_addrs'"),
+        (
+            '[basket.functions."a.b"]\nfunction = "a.b"',
+            "f:3: [basket.functions] \"a.b\": 'function' makes 'a.b' an alias of itself; only built-in functions, facts and",
+        ),
+        (
+            '"a.b" = { function = "c.d" }\n"c.d" = { value = 1 }',
+            "f:2: [basket.functions] \"a.b\": 'c.d' is defined here; only built-in functions, facts and those of packages can",
+        ),
+        ('"a.b" = { function = "zzzzzzz" }', "no function 'zzzzzzz'; only built-in functions, facts and those of packages can"),
         ("custom.weight = { valu = 10 }", "is 'valu' meant as a key of the table around it; nearest known name 'value'?"),
     ],
 )
@@ -136,6 +160,21 @@ def test_mistakes(text: str, message: str) -> None:
     assert message in refused(text)
 
 
+def test_who_only_asks_reads_no_functions() -> None:
+    """A plugin that was removed must not break every query, nor start a process for each."""
+    text = '[basket]\nreplicas = 2\nfunctions."no.such" = "5m"'
+    config = parse(text, file="f", functions=False)
+    assert (config.basket.functions, config.basket.replicas) == ((), 2)
+    with pytest.raises(ConfigError, match="no function"):
+        parse(text, file="f")
+
+
 def test_what_is_no_table_of_functions() -> None:
     with pytest.raises(ConfigError, match=r"f:1: \[basket\] functions: expected a table, not a list"):
         parse('basket.functions = ["network.ip_addrs"]', file="f")
+
+
+def test_connecting_looks_for_no_functions(tmp_path: Path) -> None:
+    path = tmp_path / "basket.toml"
+    path.write_text('[basket.functions]\n"no.such" = "5m"\n[peel]\nid = "web-01"\n[nodegroups]\na = "web*"\n')
+    assert make(config=str(path)).peel_id == "web-01"

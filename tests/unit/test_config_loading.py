@@ -156,6 +156,25 @@ def test_equality_tells_what_changed() -> None:
     assert one != two
 
 
+@pytest.mark.parametrize(
+    ("one", "two", "same"),
+    [
+        ("primary = 1", "primary = true", False),
+        ("primary = 1", "primary = 1.0", False),
+        ("primary = [0]", "primary = [false]", False),
+        ("a.b = 1", "a.b = true", False),
+        ("a = []", "a = {}", False),
+        ("load = nan", "load = nan", True),
+        ('a = 1\nb = "x"', 'b = "x"\na = 1', True),
+    ],
+)
+def test_facts_are_the_same_where_others_read_the_same(one: str, two: str, same: bool) -> None:
+    """Seen as equal, a fact that became true would not match ``primary:true`` before the next start."""
+    first, second = parse(f"[facts.custom]\n{one}"), parse(f"[facts.custom]\n{two}")
+    assert (first == second) == (first.facts.custom == second.facts.custom) == same
+    assert (first.facts.custom != second.facts.custom) == (not same)
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.text() | st.text("[]{}=.,#\"'\\\n abnats", max_size=60))
 def test_junk_is_an_error_of_ours_or_nothing(text: str) -> None:

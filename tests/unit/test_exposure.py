@@ -7,7 +7,8 @@ import os
 import pytest
 
 from basket import exposure
-from basket.config import load
+from basket.config import load, parse
+from basket.connecting import make
 
 
 @pytest.fixture(autouse=True)
@@ -36,10 +37,11 @@ def test_a_secret_is_for_its_owner(tmp_path, warned, mode, warns):
     assert all("chmod 600" in text for _, text in warned())
 
 
-@pytest.mark.parametrize("mode,warns", [(0o644, False), (0o755, False), (0o646, True), (0o777, True)])
+@pytest.mark.parametrize("mode,warns", [(0o755, False), (0o757, True), (0o777, True)])
 def test_what_runs_here_is_not_written_by_others(tmp_path, warned, mode, warns):
+    os.chmod(tmp_path, 0o755)
     path = _file(tmp_path / "program", mode)
-    exposure.trusted_file(path)
+    exposure.configured(parse(f'basket.functions."custom.a" = {{ command = ["{path}"] }}'))
     assert [file for file, _ in warned()] == [path] * warns
 
 
@@ -68,18 +70,27 @@ password_file = "{password}"
     path = _file(tmp_path / "basket.toml", 0o664, text)
     if os.stat(path).st_gid == 0:
         os.chmod(path, 0o666)
-    load(path)
+    config = load(path)
+    assert not warned(), "reading applies nothing"
+    exposure.configured(config)
     assert {file for file, _ in warned()} == {command, module, password, path}
 
 
 def test_a_configuration_with_a_password_in_it_is_a_secret(tmp_path, warned):
     os.chmod(tmp_path, 0o755)
-    load(_file(tmp_path / "plain.toml", 0o644, '[nats]\nurl = "nats://a"\n'))
+    exposure.configured(load(_file(tmp_path / "plain.toml", 0o644, '[nats]\nurl = "nats://a"\n')))
     assert not warned()
     for name, text in (("a.toml", 'user = "u"\npassword = "p"'), ("b.toml", 'token = "t"'), ("c.toml", 'url = "nats://u:p@a"')):
         path = _file(tmp_path / name, 0o644, f"[nats]\n{text}\n")
-        load(path)
+        exposure.configured(load(path))
         assert warned()[-1][0] == path
+
+
+def test_who_connects_is_told_of_open_secrets(tmp_path, warned):
+    password = _file(tmp_path / "password", 0o644)
+    path = _file(tmp_path / "basket.toml", 0o666, f'[nats]\nuser = "web"\npassword_file = "{password}"\n[peel]\nid = "a"\n')
+    make(config=path)
+    assert [file for file, _ in warned()] == [password], "what the agent runs here is the agent's to tell"
 
 
 def test_the_state_directory_and_the_pinned_id_are_private(tmp_path):

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-import threading
-import time
 
 import pytest
 
-from basket.facts import fqdn as names
 from basket.facts import network
 from basket.facts.network import Interface
 
@@ -141,42 +138,3 @@ def test_a_host_with_thousands_of_interfaces_stays_bounded(monkeypatch):
     found = network.interfaces()
     assert len(found) == network.INTERFACES_MAX
     assert max(len(one.addresses) for one in found) == network.ADDRESSES_MAX
-
-
-@pytest.fixture
-def fresh(monkeypatch):
-    monkeypatch.setattr(names, "_open", None)
-    monkeypatch.setattr(names, "_known", {})
-
-
-def test_fqdn_is_what_the_resolver_says(fresh):
-    assert names.fqdn(hostname="web01", resolve=lambda name: name + ".example.org.") == "web01.example.org"
-
-
-def test_fqdn_is_the_plain_name_where_nobody_knows_it(fresh):
-    def fails(name):
-        raise socket.gaierror(-2, "Name or service not known")
-
-    assert names.fqdn(hostname="web01", resolve=fails) == "web01"
-    assert names.fqdn(hostname="web01", resolve=lambda name: "") == "web01"
-
-
-def test_a_hanging_resolver_holds_up_nobody_and_the_last_name_stays(fresh):
-    release = threading.Event()
-    asked = []
-
-    def hangs(name):
-        asked.append(name)
-        release.wait(20)
-        raise OSError
-
-    assert names.fqdn(hostname="web01", resolve=lambda name: "web01.example.org") == "web01.example.org"
-    try:
-        began = time.monotonic()
-        for _ in range(3):
-            assert names.fqdn(hostname="web01", resolve=hangs, timeout=0.05) == "web01.example.org"
-        assert time.monotonic() - began < 2
-        assert len(asked) == 1, "each look would leave one more hanging thread"
-        assert names.fqdn(hostname="renamed", resolve=lambda name: "", timeout=1) == "renamed"
-    finally:
-        release.set()

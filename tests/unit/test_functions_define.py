@@ -79,6 +79,8 @@ def test_what_a_table_means(name, options, expected):
         ("x", {"command": ["a"], "json": "yes"}, "'json' needs true or false"),
         ("x", {"command": ["a"], "jsn": True}, "'jsn'; nearest known name 'json'"),
         ("x", {"value": 1, "json": True}, "'json'"),
+        ("network.hostname", {"interval": 5}, "unknown key 'interval'; it takes no arguments"),
+        ("x.y", {"pyton": "a:b"}, "unknown key 'pyton'; nearest known name 'python'"),
         ("x", {"json": True}, "'json' needs a command"),
         ("x", {"value": datetime.date(2024, 1, 1)}, "'value' cannot be used"),
         ("x", {"value": 2**70}, "64 bits"),
@@ -101,6 +103,26 @@ def test_what_is_wrong_is_named(name, options, says):
         define(name, options, custom_facts={"rack": {"row": 7}})
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "key"),
+    [
+        ({"command": ["a"], "jsn": True}, "jsn"),
+        ({"command": ["a"], "value": 1}, "value"),
+        ({"command": "a"}, "command"),
+        ({"function": "network.ip_addrs", "cidr": 5}, "cidr"),
+        ({"function": "x"}, "function"),
+        ({"python": "a"}, "python"),
+        ({"file": "a"}, "file"),
+        ({"shell": True}, "shell"),
+        ({}, ""),
+    ],
+)
+def test_the_error_carries_the_key_to_blame(options, key):
+    with pytest.raises(ConfigError) as caught:
+        define("x", options)
+    assert caught.value.key == key
 
 
 def test_a_fact_set_by_hand_beats_the_built_in_function_of_that_name():

@@ -7,8 +7,9 @@ import textwrap
 
 import pytest
 
+from basket.config import parse
 from basket.errors import ConfigError
-from basket.functions import catalogue, define, run
+from basket.functions import catalogue, define, python, run
 
 PLUGIN = '''
     import os
@@ -86,6 +87,58 @@ def test_a_misspelt_plugin_and_a_broken_one(plugins):
         define("rack.sick", {})
     with pytest.raises(ConfigError, match=r"no function 'not\.ours'"):
         define("not.ours", {})
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """The names of each question to a process of its own."""
+    questions, ask = [], python._ask
+
+    def counted(request, timeout):
+        questions.append(request["names"])
+        return ask(request, timeout)
+
+    monkeypatch.setattr(python, "_ask", counted)
+    return questions
+
+
+def read(text):
+    return {one.function.name: one.function for one in parse(f"[basket.functions]\n{text}", file="f").basket.functions}
+
+
+def test_one_process_looks_for_all_names_of_a_configuration(plugins, asked):
+    found = read(
+        '"rack.position" = { row_offset = 4 }\n"rack.other" = "5m"\n"a.b" = { function = "rack.anything", x = 1 }\n'
+        '"os.name" = "5m"\n"custom.x" = { value = 1 }'
+    )
+    assert [found[name].what for name in ("rack.position", "rack.other", "a.b")] == [
+        "racks_plugin:position",
+        "other_plugin:position",
+        "racks_plugin:open_minded",
+    ]
+    assert asked == [["rack.anything", "rack.other", "rack.position"]]
+    read('"os.name" = "5m"\n"custom.x" = { value = 1 }\n"a.b" = { function = "network.ip_addrs" }')
+    assert len(asked) == 1, "nothing to look for"
+
+
+def test_a_mistake_in_one_of_several_plugins_is_that_ones(plugins, asked):
+    names = '"rack.position" = "5m"\n"rack.sick" = "5m"'
+    with pytest.raises(ConfigError, match=r'^f:3: .*"rack\.sick": .*importing sick_plugin failed: RuntimeError: sick'):
+        read(names)
+    assert len(asked) == 1
+    with pytest.raises(ConfigError, match=r'^f:3: .*"rack\.positon": no function .* nearest known name .rack\.position.'):
+        read('"rack.position" = "5m"\n"rack.positon" = "5m"')
+
+
+def test_a_plugin_that_ends_the_process_is_named_not_its_neighbours(plugins):
+    (plugins.parent / "other_plugin.py").write_text("import os; os._exit(3)\n")
+    with pytest.raises(ConfigError, match=r'^f:3: .*"rack\.other": looking for .* failed'):
+        read('"rack.anything" = "5m"\n"rack.other" = "5m"\n"rack.position" = "5m"')
+
+
+def test_an_alias_of_a_plugin_that_the_file_names_too(plugins):
+    found = read('"rack.position" = "5m"\n"a.b" = { function = "rack.position", row_offset = 1 }')
+    assert found["a.b"].what == found["rack.position"].what
 
 
 def test_a_plugin_cannot_take_a_built_in_name(plugins):

@@ -10,6 +10,7 @@ import threading
 import time
 
 import pytest
+from harness import alive, wait_for
 
 from basket.errors import FunctionError
 from basket.functions import define, run, stop_all
@@ -21,28 +22,13 @@ def sh(script):
     return define("custom.it", {"command": script, "shell": True})
 
 
-def alive(pid):
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
-            return file.read().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
-def until(condition, what, seconds=5.0):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.005)
-
-
 def pids_in(path, count=1):
-    until(lambda: path.exists() and len(path.read_text().split()) >= count, f"{path} never held {count} pids")
+    wait_for(lambda: path.exists() and len(path.read_text().split()) >= count, 5, f"{count} pids in {path}")
     return [int(word) for word in path.read_text().split()]
 
 
 def ended(pids):
-    until(lambda: not any(alive(pid) for pid in pids), f"still there: {[pid for pid in pids if alive(pid)]}")
+    wait_for(lambda: not any(alive(pid) for pid in pids), 5, f"the end of {[pid for pid in pids if alive(pid)]}")
 
 
 @pytest.fixture(params=["pidfd", "polling"])
@@ -159,7 +145,7 @@ def test_stop_all_kills_what_ignores_it_and_a_second_call_does_so_at_once(tmp_pa
     first = threading.Thread(target=stop_all)
     began = time.monotonic()
     first.start()
-    until(lambda: all(group.stopped for group in list(groups._open)), "the first call signalled nobody")
+    wait_for(lambda: all(group.stopped for group in list(groups._open)), 5, "the first call's signal", every=0.005)
     stop_all()
     assert time.monotonic() - began < 0.8
     for thread in [first, *threads]:
@@ -178,7 +164,7 @@ def test_stop_all_reaches_a_process_that_is_just_starting(monkeypatch, stops):
         for number, stopper in enumerate(stoppers):
             stopper.start()
             if number == 0:
-                until(lambda: all(group.stopped for group in list(groups._open)), "nobody was told to stop")
+                wait_for(lambda: all(group.stopped for group in list(groups._open)), 5, "a word to stop", every=0.005)
         started.extend(stoppers)
         return real(*args, **kwargs)
 

@@ -10,6 +10,7 @@ import threading
 import time
 
 import pytest
+from harness import alive, wait_for
 
 from basket.errors import FunctionError
 from basket.functions import define, run, stop_all
@@ -65,11 +66,13 @@ def site(tmp_path_factory):
     (folder / "mysite_pools.py").write_text(textwrap.dedent(MODULE))
     (folder / "mysite_broken.py").write_text("import no_such_dependency\n")
     (folder / "mysite_noisy.py").write_text("1/0\n")
-    return folder
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "path", [*sys.path, str(folder)])
+        yield folder
 
 
 def value(site, what, timeout=10.0, **arguments):
-    return run(define("custom.it", {"python": what, **arguments}), timeout=timeout, search_path=[str(site)])
+    return run(define("custom.it", {"python": what, **arguments}), timeout=timeout)
 
 
 def reason(site, what, timeout=10.0, **arguments):
@@ -79,19 +82,8 @@ def reason(site, what, timeout=10.0, **arguments):
     return caught.value.reason
 
 
-def alive(pid):
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
-            return file.read().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
 def until_gone(pids):
-    deadline = time.monotonic() + 5
-    while any(alive(pid) for pid in pids):
-        assert time.monotonic() < deadline, f"still there: {pids}"
-        time.sleep(0.005)
+    wait_for(lambda: not any(alive(pid) for pid in pids), 5, f"the end of {pids}")
 
 
 def test_what_it_prints_does_not_spoil_what_it_returns(site, capfd):
@@ -112,7 +104,7 @@ def test_values_of_every_kind_come_back(site):
 
 def test_it_runs_in_another_process_with_our_import_path(site):
     assert value(site, "mysite_pools:Pool.current") != os.getpid()
-    assert value(site, "mysite_pools:path") == [*[entry for entry in sys.path if isinstance(entry, str)], str(site)]
+    assert value(site, "mysite_pools:path") == [entry for entry in sys.path if isinstance(entry, str)]
     assert value(site, "mysite_pools:given") == ["-c"]
     assert value(site, "mysite_pools:stdin") == ""
     assert "mysite_pools" not in sys.modules

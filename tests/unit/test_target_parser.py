@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from basket.errors import TargetError
-from basket.target import parse
+from basket.target import parse, patterns
 from basket.target.tree import And, Fact, FactRegex, Glob, Group, Listed, Not, Or, Regex, Subnet
 
 GROUPS = {
@@ -304,7 +305,33 @@ def test_a_list_of_ten_thousand_ids_is_read():
     assert parse("L@" + ",".join(ids)) == Listed(ids)
 
 
+@pytest.mark.parametrize(
+    "count,told",
+    [
+        (0, "expected no group, since none is configured"),
+        (2, "expected one of the configured groups: 'a0', 'a1'"),
+        (5, "expected one of the configured groups: 'a0', 'a1', 'a2', 'a3', 'a4'"),
+        (8, "expected one of the configured groups: 'a0', 'a1', 'a2', 'a3', 'a4' and 3 more"),
+    ],
+)
+def test_an_unknown_group_is_answered_with_those_there_are(count, told):
+    with pytest.raises(TargetError) as caught:
+        parse("N@zzz", {f"a{number}": "*" for number in reversed(range(count))})
+    assert str(caught.value).endswith(f"unknown named group 'zzz'; {told}")
+
+
+def test_a_mistake_in_a_group_of_a_group_is_told_of_the_innermost_alone():
+    groups = {"outer": "web* and N@middle", "middle": "not N@inner", "inner": "db* and"}
+    with pytest.raises(TargetError) as caught:
+        parse("a or N@outer", groups)
+    told = "in the named group 'inner', 'db* and', at character 8: the expression ends here"
+    assert (caught.value.problem, caught.value.expression, caught.value.position) == (told, "a or N@outer", 5)
+
+
 def test_reading_prints_no_warning():
+    # What a test before this one has read would not be read again.
+    patterns.read.cache_clear()
+    re.purge()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for pattern in ("[[a]", "[a&&b]", "[a||b]", "[a~~b]", "[[:digit:]]"):

@@ -6,7 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from basket.errors import ConfigError, TargetError
+from basket.config import parse as parse_config
+from basket.connecting import scope_of
+from basket.errors import ConfigError, MissingError, TargetError
+from basket.facts import network
 from basket.target import fill_scope, matcher, parse
 
 FACTS = {
@@ -25,6 +28,18 @@ FACTS = {
     "list": ["a"],
     "address": "10.0.0.1",
 }
+
+
+def fill(template, facts):
+    def fact(path):
+        value = facts
+        for step in path.split("."):
+            value = value.get(step) if isinstance(value, dict) else None
+        if value is None:
+            raise MissingError(f"no fact {path!r} on this host")
+        return value
+
+    return fill_scope(template, fact)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +64,7 @@ FACTS = {
     ],
 )
 def test_holes_are_filled(template, filled):
-    assert fill_scope(template, FACTS) == filled
+    assert fill(template, FACTS) == filled
     parse(filled)
 
 
@@ -77,15 +92,15 @@ def test_holes_are_filled(template, filled):
 )
 def test_what_cannot_be_filled_is_an_error_and_names_it(template, said):
     with pytest.raises(ConfigError) as caught:
-        fill_scope(template, FACTS)
+        fill(template, FACTS)
     assert said in str(caught.value)
     assert repr(template) in str(caught.value)
 
 
-@pytest.mark.parametrize("facts", [None, [], "x", {"cluster": {}}])
-def test_broken_facts_are_a_missing_fact(facts):
-    with pytest.raises(ConfigError, match="cluster"):
-        fill_scope("G@c:{{ facts.cluster }}", facts)
+def test_only_the_facts_that_it_names_are_asked_for():
+    asked = []
+    fill_scope("G@c:{{ facts.a.b }} or G@c:{{ facts.c }}", lambda path: asked.append(path) or "x")
+    assert asked == ["a.b", "c"]
 
 
 @settings(max_examples=300, deadline=None)
@@ -105,7 +120,7 @@ def test_broken_facts_are_a_missing_fact(facts):
 def test_a_fact_never_widens_the_scope(template, text):
     """Whatever the fact holds, a peel that nobody named stays outside."""
     try:
-        tree = parse(fill_scope(template, {"x": text}))
+        tree = parse(fill(template, {"x": text}))
     except (ConfigError, TargetError):
         return
     assert not matcher(tree)("stranger-99", {"c": "stranger-99", "role": "x"})
@@ -113,4 +128,18 @@ def test_a_fact_never_widens_the_scope(template, text):
 
 def test_a_fact_matches_itself_through_the_scope():
     for text in ("Mac OS X", "*", "[a]", 'say "hi"', "a or b", ">5", "a:b", "x?"):
-        assert matcher(parse(fill_scope("G@c:{{ facts.x }}", {"x": text})))("peel", {"c": text}), text
+        assert matcher(parse(fill("G@c:{{ facts.x }}", {"x": text})))("peel", {"c": text}), text
+
+
+def test_a_configured_scope_reads_no_other_facts_than_it_names(monkeypatch):
+    """The resolver alone may take two seconds, and each query fills the scope in anew."""
+    asked = []
+    monkeypatch.setattr(network, "fqdn", lambda: asked.append("fqdn") or "x")
+    monkeypatch.setattr(network, "interfaces", lambda: asked.append("interfaces") or [])
+    config = parse_config(
+        'facts.custom = { site.name = "a", n = 8 }\nbasket.scope = "G@a:{{ facts.site.name }} or G@n:{{ facts.n }}"'
+    )
+    assert scope_of(config)() == "G@a:a or G@n:8"
+    assert asked == []
+    with pytest.raises(ConfigError, match=r"scope 'G@a:\{\{ facts\.none \}\}': no fact 'none' on this host"):
+        scope_of(parse_config('basket.scope = "G@a:{{ facts.none }}"'))()

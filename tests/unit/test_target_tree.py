@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from basket.errors import TargetError
-from basket.target import conjunction, matcher, parse
+from basket.target import matcher, parse
 from basket.target.tree import And, Fact, FactRegex, Glob, Group, Listed, Not, Or, Regex, Subnet, all_of, any_of
 
 GROUPS = {"front": "role:webserver or L@edge-01", "two words": "a"}
@@ -86,7 +86,7 @@ def test_the_shortest_form_is_printed(expression, printed):
 
 def test_a_scope_holds_for_both_branches_of_an_or():
     """``web* or db*`` under a scope: gluing strings would let every web peel through."""
-    tree = conjunction(parse("web* or db*"), parse("G@cluster:a"))
+    tree = all_of(parse("web* or db*"), parse("G@cluster:a"))
     assert str(tree) == "(web* or db*) and G@cluster:a"
     assert parse(str(tree)) == tree
     matches = matcher(tree)
@@ -95,7 +95,7 @@ def test_a_scope_holds_for_both_branches_of_an_or():
     assert not matches("web-01", {"cluster": "b"})
     assert not matches("db-01", {"cluster": "b"})
     # A scope that is an `or` itself keeps together too.
-    both = matcher(conjunction(parse("not web*"), parse("G@cluster:a or G@cluster:b")))
+    both = matcher(all_of(parse("not web*"), parse("G@cluster:a or G@cluster:b")))
     assert both("db-01", {"cluster": "b"})
     assert not both("db-01", {"cluster": "c"})
     assert not both("web-01", {"cluster": "a"})

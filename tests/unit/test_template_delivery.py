@@ -10,13 +10,12 @@ from pathlib import Path
 import pytest
 from template_fakes import FakeBasket
 
-from basket import stored as stored_module
 from basket.config import Config, PeelSection, TemplateSection
 from basket.errors import CommandFailedError, DestinationError, RefusedValuesError, TooFewError
-from basket.stored import Held, Stored
-from basket.template import Renderer, listed
+from basket.template import Renderer, believing
+from basket.template.believing import Held, Stored
 from basket.template.delivery import deliver, reload
-from basket.template.owed import Owed
+from basket.template.owed import Owed, listed
 
 LIST = "{% for e in basket('*', 'a') %}{{ e.value }}\n{% endfor %}"
 
@@ -51,7 +50,7 @@ class Place:
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    monkeypatch.setattr(stored_module, "stored", lambda basket: Stored(Held("t", 1), Held("t", 1)))
+    monkeypatch.setattr(believing, "stored", lambda basket: Stored(Held("t", 1), Held("t", 1)))
     return Place(tmp_path)
 
 
@@ -187,7 +186,7 @@ def test_output_of_commands_is_in_the_log_on_one_line(place, caplog):
 def test_buckets_that_never_held_anything_empty_no_file(place, monkeypatch, values, facts, target, kept):
     # Who leaves deletes, and that leaves a trace; a bucket without any trace is new, or was wiped.
     place.basket.values = {}
-    monkeypatch.setattr(stored_module, "stored", lambda basket: Stored(Held("t", values), Held("t", facts)))
+    monkeypatch.setattr(believing, "stored", lambda basket: Stored(Held("t", values), Held("t", facts)))
     (place.path / "out").write_text("old")
     done, _ = place.bring(place.section(text=LIST.replace("*", target)))
     assert (place.content() == "old") is kept and isinstance(done[0].error, TooFewError) is kept
@@ -195,7 +194,7 @@ def test_buckets_that_never_held_anything_empty_no_file(place, monkeypatch, valu
 
 def test_where_there_is_nothing_to_lose_an_empty_answer_is_written(place, monkeypatch):
     place.basket.values = {}
-    monkeypatch.setattr(stored_module, "stored", lambda basket: Stored(Held(None, 0), Held(None, 0)))
+    monkeypatch.setattr(believing, "stored", lambda basket: Stored(Held(None, 0), Held(None, 0)))
     place.bring(place.section())
     assert place.content() == ""
 

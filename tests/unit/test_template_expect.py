@@ -59,6 +59,32 @@ def test_a_hostile_value_cannot_make_an_expression_take_for_ever():
     assert time.monotonic() - begun < 5.0
 
 
+@pytest.mark.parametrize("kind", ["/v{e}/", "/{i}/", "/(?:v1){d<=9}/", "/(v1){s}/", "/v1{e<=9}/"])
+def test_a_brace_that_counts_nothing_is_a_brace(kind):
+    # To the engine that matches it would mean "or anything like it", and let everything through.
+    expected = Expectations({"f": kind})
+    assert expected.reason("f", "qqq") is not None and expected.reason("f", "") is not None
+    assert expected.reason("f", kind.strip("/").replace("(?:", "").replace("(", "").replace(")", "")) is None
+
+
+def test_an_expression_means_here_what_it_means_in_a_target():
+    assert Expectations({"f": "/[[:digit:]]+/"}).reason("f", "12") is None
+    assert Expectations({"f": "/a++b/"}).reason("f", "aab") is None
+    for kind, told in (("/(a{1000}){1000}/", "too large"), (f"/{'a' * 5000}/", "at most 4096"), ("/ab(/", "at character 3")):
+        with pytest.raises(ValueError, match=told):
+            compiled(kind)
+
+
+def test_what_only_one_engine_reads_refuses_the_value_and_breaks_nothing(monkeypatch):
+    import regex
+
+    def refuses(*_):
+        raise regex.error("not that")
+
+    monkeypatch.setattr(regex, "compile", refuses)
+    assert Expectations({"f": "/a+/"}).reason("f", "aa") == "cannot be compared with /a+/: not that"
+
+
 def test_spelling_is_made_uniform():
     # One machine, one line: two spellings of an address would be two members of an allow list.
     assert ip("2001:DB8:0::1") == "2001:db8::1"

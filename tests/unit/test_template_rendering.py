@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -132,7 +133,8 @@ ALL = "{% set l = basket('*', 'network.ip_addrs') %}\n\n"
         ("{% include '/etc/passwd' %}", ":1: there is no template"),
         ("{% include '../t.j2' %}", ":1: there is no template"),
         ("{{ ''.__class__.__mro__ }}", ":1: access to attribute '__class__' of 'str' object is unsafe"),
-        ("{{ basket('*') }}", ":1: TypeError"),
+        ("{{ basket('*') }}", ":1: TypeError: basket() missing 1 required positional argument: 'function'"),
+        ("{{ basket('*', 'a', maxage=3) }}", ":1: TypeError: basket() got an unexpected keyword argument 'maxage'"),
         ("{{ basket('*', 5) }}", ":1: basket(): function is a string, not 5"),
         ("{{ basket('*', 'a', max_age='5 parsecs') }}", ":1: basket('*', 'a'): max_age: '5 parsecs' is not a duration"),
         ("{{ basket('*', 'a', min=-1) }}", ":1: basket('*', 'a'): min is a whole number"),
@@ -166,6 +168,36 @@ def test_what_is_no_template_is_told(tmp_path):
         Renderer(FakeBasket()).text(str(tmp_path / "latin.j2"))
 
 
+@pytest.mark.parametrize(
+    "content,told",
+    [
+        (b"a\n{% for %}", ":2: Expected an expression"),
+        ("Größe".encode("latin-1"), ": is not UTF-8: byte 0xf6"),
+        (None, ": there is no such template"),
+    ],
+)
+def test_what_is_found_without_rendering_is_told_in_the_same_words(tmp_path, content, told):
+    from basket.template.environment import parse
+
+    path = tmp_path / "t.j2"
+    if content is not None:
+        path.write_bytes(content)
+    messages = []
+    for use in (parse, Renderer(FakeBasket()).text):
+        with pytest.raises(TemplateError) as caught:
+            use(str(path))
+        messages.append(str(caught.value))
+    assert messages[0] == messages[1] and messages[0].startswith(f"{path}{told}")
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    from basket.template.environment import parse
+
+    os.mkfifo(tmp_path / "t.j2")
+    with pytest.raises(TemplateError, match="is no regular file"):
+        parse(str(tmp_path / "t.j2"))
+
+
 def test_a_target_that_cannot_be_read_is_a_mistake_of_the_template(template):
     basket = FakeBasket()
     from basket.target import parse
@@ -193,6 +225,12 @@ def test_options_reach_the_query(template):
     basket = FakeBasket()
     Renderer(basket).text(template("{{ basket('*', 'a', max_age='10m', online_only=true) | length }}"))
     assert basket.calls[0][2]["max_age"] == 600.0 and basket.calls[0][2]["online_only"] is True
+
+
+def test_no_attribute_of_ours_hides_a_fact(template):
+    names = ["used", "known", "collect", "all"]
+    text = template(" ".join(f"{{{{ facts.{name} }}}}" for name in names))
+    assert Renderer(FakeBasket(), facts=lambda: {name: name.upper() for name in names}).text(text) == "USED KNOWN COLLECT ALL"
 
 
 def test_facts_are_collected_only_where_a_template_looks_at_them(template, tmp_path):

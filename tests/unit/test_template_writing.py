@@ -9,12 +9,13 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from basket.errors import CommandFailedError, DestinationError
-from basket.template import staging, writing
+from basket.template import writing
 from basket.template.writing import replace
 
 ROOT = os.geteuid() == 0
@@ -236,7 +237,7 @@ def test_a_file_that_cannot_be_given_back_to_its_owner_is_not_taken(file):
 def leftover(directory, pid, name="hosts", age=0.0):
     path = directory / f".{name}.zester-{pid}-0123abcd.staged"
     path.write_bytes(b"half")
-    os.utime(path, (staging.file_time() - age, staging.file_time() - age))
+    os.utime(path, (time.time() - age, time.time() - age))
     return path
 
 

@@ -1,4 +1,4 @@
-"""The agent notices that its configuration changed, however that was done, and is not woken for anything else."""
+"""A change of a file is noticed, however it was made, and nobody is woken for anything else."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from typing import Any, Callable, Iterator, List
 
 import pytest
 
-from basket.agent import reload
-from basket.agent.reload import FileWatch
-from basket.agent.symlinks import hops
+from basket.files.symlinks import hops
+from basket.files.watching import FileWatch
 
 QUIET = 0.05
 
@@ -181,7 +180,7 @@ def test_many_changes_at_once_make_one_call(watch: Any, calls: Calls, file: Path
 
 
 def test_changes_without_end_do_not_put_the_call_off_for_ever(calls: Calls, file: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr(reload, "LONGEST_WAIT", 0.5)
+    monkeypatch.setattr("basket.files.watching.LONGEST_WAIT", 0.5)
     watching = FileWatch([str(file)], calls, quiet=0.4, recheck=60.0)
     watching.start()
     stop = threading.Event()
@@ -233,7 +232,7 @@ def test_a_directory_deleted_and_made_anew(watch: Any, calls: Calls, file: Path)
 
 def test_a_directory_replaced_in_a_blink(watch: Any, calls: Calls, file: Path, monkeypatch: Any) -> None:
     """The new directory often has the inode number of the old one, and the kernel's watch is gone all the same."""
-    monkeypatch.setattr(reload, "_which", lambda directory: (1, 1) if os.path.isdir(directory) else None)
+    monkeypatch.setattr("basket.files.watching._which", lambda directory: (1, 1) if os.path.isdir(directory) else None)
     watching = watch(file)
     before = watching._round._watched[str(file.parent)]
     file.unlink()

@@ -1,4 +1,4 @@
-"""The man page, from the parser that prints ``--help``: ``python -m basket.cli.manpage`` writes man/zester-basket.1.
+"""The man page, from the parser that prints ``--help``. ``bin/man`` writes man/zester-basket.1 with it; no part of the package.
 
 A generator of our own, since the layout of argparse's help differs between Python versions, and the file is kept in git.
 """
@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import argparse
 import re
-from typing import Iterator, List, Optional, Tuple
+import sys
+from typing import Iterator, List, Tuple
 
+from basket import __version__
 from basket.cli.output import PROGRAM
+from basket.cli.parser import build
 
 _INTRODUCTION = """\
 Machines share small values with each other through NATS JetStream. An agent on every machine, a peel, publishes its
@@ -28,9 +31,6 @@ _VARIABLES = (
 
 def page() -> str:
     """The whole page, in the man macros."""
-    from basket import __version__
-    from basket.cli.parser import build
-
     parser = build()
     lines = [
         f'.TH ZESTER-BASKET 1 "" "{PROGRAM} {__version__}" "User Commands"',
@@ -111,18 +111,5 @@ def _plain(text: str) -> str:
     return re.sub(r"^\.", r"\\&.", text)
 
 
-def main(argv: Optional[List[str]] = None) -> int:
-    """Write the page to the file named, or to standard output."""
-    import sys
-
-    arguments = sys.argv[1:] if argv is None else argv
-    if arguments:
-        with open(arguments[0], "w", encoding="utf-8") as file:
-            file.write(page())
-    else:
-        sys.stdout.write(page())
-    return 0
-
-
 if __name__ == "__main__":
-    raise SystemExit(main())
+    sys.stdout.buffer.write(page().encode("utf-8"))

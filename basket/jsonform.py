@@ -7,7 +7,7 @@ bytes                       string, base64 (standard alphabet, padded), as Go's 
 time                        string, RFC 3339 in UTC: "2024-05-01T12:00:00Z", with a fraction where there is one;
                             outside the years 1 to 9999 "@" and the seconds since 1970: "@-99999999999.5"
 NaN, infinities             strings "NaN", "Infinity", "-Infinity"
-map key that is no string   string as Go prints it: "8", "1.5", "true"; nil is "null", bytes and times as above.
+map key that is no string   string as in a target: "8", "1.5", "1e+06", "true"; nil is "null", the rest as above.
                             Where that string is a key already, the kind is added: "8 (int)"
 extension type              object {"ext": code, "data": base64}
 ==========================  ==================================================================================
@@ -80,19 +80,12 @@ def key_text(key: Any) -> str:
         return "null"
     if isinstance(key, bool):
         return "true" if key else "false"
-    if isinstance(key, float):
-        return _go_float(key)
+    if isinstance(key, float) and math.isfinite(key):
+        from basket.target.values import text_of
+
+        return str(text_of(key))
     form = plain(key)
     return form if isinstance(form, str) else json.dumps(form, separators=(",", ":"))
-
-
-def _go_float(number: float) -> str:
-    """As Go's ``%v`` prints a float64: ``8`` for 8.0, ``1e+21`` from there on."""
-    if not math.isfinite(number):
-        return _not_finite(number)
-    if number == int(number) and abs(number) < 1e21:
-        return "-0" if number == 0 and math.copysign(1, number) < 0 else str(int(number))
-    return repr(number)
 
 
 def _not_finite(number: float) -> str:

@@ -12,7 +12,7 @@ import threading
 import time
 from typing import Any, Callable, Dict, Iterable, Optional, Set, Tuple
 
-from basket.agent.symlinks import hops
+from basket.files.symlinks import hops
 from basket.logs import Log
 
 LONGEST_WAIT = 2.0
@@ -93,7 +93,7 @@ class _Watching:
         self._watched: Dict[str, Tuple[Any, Tuple[int, int]]] = {}  # directory -> watchdog's handle, and which it is
         self._names: Dict[str, Set[str]] = {}
         self._gone: Set[str] = set()
-        self._thread = threading.Thread(target=self._run, name="basket-reload", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="basket-files", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
