@@ -119,8 +119,8 @@ def _few(names: Sequence[str]) -> str:
 
 
 class PublishError(BasketError):
-    """Some of ``publish_many``, or of the deletions of ``flush``, failed. ``failed``: function -> error; ``published``: function ->
-    revision of what was done."""
+    """Some of ``publish_many``, or of the deletions of ``flush``, failed. ``failed``: function -> error; ``published``:
+    function -> revision of what was done."""
 
     def __init__(self, failed: Mapping[str, BasketError], published: Mapping[str, int], *, done: str = "published") -> None:
         reasons: Dict[str, List[str]] = {}

@@ -142,7 +142,7 @@ class Publishing:
     def _follow(self, config: Config, peel_id: str) -> None:
         """Publish or delete the facts as ``config`` says, and delete what an earlier agent of this peel published besides."""
         left = self._ledger.open(config.peel.state, peel_id)
-        for name in sorted(left - self._functions.keys() - {ledger.FACTS}):
+        for name in sorted(left.difference(self._functions, [ledger.FACTS])):
             self._retire(name)
         self._describing.follow(config, published=ledger.FACTS in left)
         self._note()

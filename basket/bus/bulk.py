@@ -11,7 +11,7 @@ import json
 import threading
 import time
 import uuid
-from typing import Any, Callable, Dict, Generic, Iterable, List, NamedTuple, Optional, Sequence, Set, Tuple, TypeVar
+from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Set, Tuple, TypeVar
 
 from basket.bus import translate
 from basket.bus.bucket import Bucket
@@ -41,6 +41,10 @@ T = TypeVar("T")
 Each = Callable[[str, Record], Optional[T]]
 """Called with a key and its record."""
 
+Make = Callable[[List[Record]], Dict[str, Optional[T]]]
+"""Makes of some records whatever is wanted, by any name that is the same for the same key; None of what is not wanted, and of
+markers of deletion."""
+
 HISTORY_WORTH = 1.5
 """Stored messages per key from which on a consumer, which sends only the last of each, is the cheaper way."""
 
@@ -51,72 +55,71 @@ def as_stored(key: str, record: Record) -> Record:
 
 
 def read(bucket: Bucket, pattern: str, each: Each[T], *, deadline: float) -> Dict[str, T]:
-    """What ``each`` makes of the last value of every key that matches the pattern (``*`` one part, ``>`` the rest).
+    """What ``each`` makes of the last value of every key that matches the pattern (``*`` one part, ``>`` the rest), by key.
+    Markers of deletion, and what it makes None of, are left out."""
+    return read_parts(bucket, pattern, _keyed(bucket, each), deadline=deadline)
 
-    It is called on this thread, while the rest is still coming. Markers of deletion, and what it makes None of, are left out.
-    """
+
+def read_parts(bucket: Bucket, pattern: str, make: Make[T], *, deadline: float) -> Dict[str, T]:
+    """The same where there may be many thousands: ``make`` is called on this thread with part after part, in the order in which
+    they were written, while the rest is still coming."""
     bucket.link.ready(deadline)  # what the server can do is known then
     subject = bucket.spec.prefix + pattern
-    found = _by_pattern(bucket, subject, each, deadline) if _batches(bucket) and not _mostly_history(bucket, deadline) else None
+    found = _by_pattern(bucket, subject, make, deadline) if _batches(bucket) and not _mostly_history(bucket, deadline) else None
     if found is None:
         bucket.require(deadline=deadline)
         there = [] if bucket.hidden else bucket.subjects(pattern, deadline=deadline)
         records = consume(bucket, [subject], deadline=deadline)
-        found = _gather(bucket, each, records + _passed_over(bucket, there, records, deadline))
+        found = make(records + _passed_over(bucket, there, records, deadline))
     return _present(found)
 
 
 def read_keys(bucket: Bucket, keys: Iterable[str], each: Each[T], *, deadline: float) -> Dict[str, T]:
-    """The same for exactly these keys."""
+    """As ``read``, of exactly these keys."""
     bucket.link.ready(deadline)
+    make = _keyed(bucket, each)
     wanted = list(dict.fromkeys(keys))
     found: Dict[str, Optional[T]] = {}
     for start in range(0, len(wanted), MOST_SUBJECTS):
         part = wanted[start : start + MOST_SUBJECTS]
-        told = None
+        answer = None
         if _batches(bucket):
-            told = _ask(bucket, {"multi_last": [bucket.spec.prefix + key for key in part]}, each, deadline)
-        if told is not None:
-            found.update(told.found)
-        else:  # what a server before 2.11 offers for a list of keys
+            answer = _ask(bucket, {"multi_last": [bucket.spec.prefix + key for key in part]}, make, found, deadline)
+        if answer is None:  # what a server before 2.11 offers for a list of keys
             singly = read_few([(bucket, key) for key in part], deadline=deadline)
-            found.update(_gather(bucket, each, [record for record in singly if record is not None]))
+            found.update(make([record for record in singly if record is not None]))
     return _present(found)
 
 
-def _gather(bucket: Bucket, each: Each[T], records: List[Record]) -> Dict[str, Optional[T]]:
-    """By key; of one key the later record stands behind the earlier."""
+def _keyed(bucket: Bucket, each: Each[T]) -> Make[T]:
     skip = len(bucket.spec.prefix)
-    return {record[0][skip:]: None if record[4] else each(record[0][skip:], record) for record in records}
+
+    def make(records: List[Record]) -> Dict[str, Optional[T]]:
+        return {record[0][skip:]: None if record[4] else each(record[0][skip:], record) for record in records}
+
+    return make
 
 
 def _present(found: Dict[str, Optional[T]]) -> Dict[str, T]:
-    return {key: made for key, made in found.items() if made is not None}
+    return {name: made for name, made in found.items() if made is not None}
 
 
 def _batches(bucket: Bucket) -> bool:
     return bucket.direct and not bucket.limited and bucket.link.server_version >= BATCHED_SINCE
 
 
-class _Answer(NamedTuple, Generic[T]):
-    """One batch: what was made of it, and the waiter that it came to."""
-
-    found: Dict[str, Optional[T]]
-    waiter: BatchWaiter
-
-
-def _ask(bucket: Bucket, body: Dict[str, object], each: Each[T], deadline: float) -> Optional[_Answer[T]]:
-    """None where this server or bucket cannot do it, or these credentials may not."""
+def _ask(
+    bucket: Bucket, body: Dict[str, object], make: Make[T], found: Dict[str, Optional[T]], deadline: float
+) -> Optional[BatchWaiter]:
+    """One batch, what was made of it added to ``found``; None where this server or bucket cannot do it, or these credentials
+    may not."""
     data = json.dumps(body).encode()
     subject = f"$JS.API.DIRECT.GET.{bucket.spec.stream}"
-    found: Dict[str, Optional[T]] = {}
-
-    def gather(records: List[Record]) -> None:
-        found.update(_gather(bucket, each, records))
+    mine: Dict[str, Optional[T]] = {}
 
     def waiter() -> BatchWaiter:
-        found.clear()  # asked on another connection, from the beginning
-        return BatchWaiter(subject, from_direct, take_direct_run, gather)
+        mine.clear()  # asked on another connection, from the beginning
+        return BatchWaiter(subject, from_direct, take_direct_run, lambda records: mine.update(make(records)))
 
     bucket.require(deadline=deadline)
     for _ in bucket.attempts(deadline):
@@ -135,7 +138,8 @@ def _ask(bucket: Bucket, body: Dict[str, object], each: Each[T], deadline: float
         bucket.seen()
         if answer.end not in (END_OF_BATCH, NOT_FOUND):
             raise JetStreamError(f"bucket {bucket.spec.name!r}: a batched read was answered with status {answer.end}")
-        return _Answer(found, answer)
+        found.update(mine)
+        return answer
     raise bucket.unanswered()
 
 
@@ -159,18 +163,17 @@ def _mostly_history(bucket: Bucket, deadline: float) -> bool:
     return bool(state.get("messages", 0) > HISTORY_WORTH * max(1, state.get("num_subjects", 0)))
 
 
-def _by_pattern(bucket: Bucket, subject: str, each: Each[T], deadline: float) -> Optional[Dict[str, Optional[T]]]:
+def _by_pattern(bucket: Bucket, subject: str, make: Make[T], deadline: float) -> Optional[Dict[str, Optional[T]]]:
     found: Dict[str, Optional[T]] = {}
     start = 1
     while True:
         body = {"seq": start, "next_by_subj": subject, "batch": 1_000_000, "max_bytes": PAGE_BYTES}
-        answer = _ask(bucket, body, each, deadline)
+        answer = _ask(bucket, body, make, found, deadline)
         if answer is None:
             return None
-        found.update(answer.found)
-        page: List[Record] = answer.waiter.taken
+        page: List[Record] = answer.taken
         # The closing status says how many are left: a page ends where the size, or the server's own bound, is reached.
-        if not page or header(answer.waiter.end_headers, "Nats-Num-Pending") in (None, "0"):
+        if not page or header(answer.end_headers, "Nats-Num-Pending") in (None, "0"):
             return found
         start = page[-1].revision + 1
 

@@ -18,10 +18,10 @@ _DIRECT_START = b"\r\nNats-Subject: "
 _DIRECT = re.compile(rb"\r\nNats-Subject: ([^\r]*)\r\nNats-Sequence: (\d+)\r\nNats-Time-Stamp: ([^\r]*)\r\n")
 
 # A whole message of a batch behind what all their first lines begin with: its sizes, and headers that nobody but the server and
-# agents of ours have written. Letters of one byte only, so that decoding cannot fail.
+# agents of ours have written.
 _IN_BATCH = re.compile(
-    rb"(\d+) (\d+)\r\nNATS/1\.0\r\n(?:Nats-Expected-Last-Subject-Sequence: \d+\r\n)?Nats-Stream: [!-~]+\r\n"
-    rb"Nats-Subject: ([!-~]+)\r\nNats-Sequence: (\d+)\r\nNats-Time-Stamp: ([!-~]+)\r\nNats-Num-Pending: \d+\r\n"
+    rb"(\d+) (\d+)\r\nNATS/1\.0\r\n(?:Nats-Expected-Last-Subject-Sequence: \d+\r\n)?Nats-Stream: [^\r]+\r\n"
+    rb"Nats-Subject: ([^\r]+)\r\nNats-Sequence: (\d+)\r\nNats-Time-Stamp: ([^\r]+)\r\nNats-Num-Pending: \d+\r\n"
     rb"Nats-Last-Sequence: \d+\r\n(?:Nats-UpTo-Sequence: \d+\r\n)?\r\n"
 )
 
@@ -72,7 +72,11 @@ def take_direct_run(chunk: bytes, at: int, common: bytes, records: List[Record])
         # The sizes have the last word on where the headers end: a writer's own might hold what looks like an end.
         if start + int(headers) != body or end + 2 > size:
             break
-        add(_new(Record, (subject.decode(), chunk[body:end], int(revision), stamp, False)))
+        try:
+            name = subject.decode()
+        except UnicodeDecodeError:
+            break
+        add(_new(Record, (name, chunk[body:end], int(revision), stamp, False)))
         at = end + 2
     return at
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Iterator, List, Mapping, Tuple
 
-from basket.checking.result import FAILED, OK, WARNING, Area, Result
 from basket.addresses import redacted
+from basket.checking.result import FAILED, OK, WARNING, Area, Result
 from basket.errors import AuthError, BasketError, BucketMissingError, ConfigError, PermissionDeniedError
 
 if TYPE_CHECKING:

@@ -62,13 +62,17 @@ class Selector:
         return _by_function(functions, {record.subject[skip:]: record for record in records}, online)
 
     def _of_function(self, name: str, matches: Matcher, online: Alive, deadline: float) -> Dict[str, Entry]:
-        end = -len(name) - 1
+        start, end = len(self._values.spec.prefix), -len(name) - 1
 
-        def each(key: str, record: Record) -> Optional[Entry]:
-            peel_id = key[:end]
-            return entry(record, peel_id, name, online(peel_id)) if matches(peel_id, _NO_FACTS) else None
+        def make(records: List[Record]) -> Dict[str, Optional[Entry]]:
+            return {
+                peel_id: None if record[4] else entry(record, peel_id, name, online(peel_id))
+                for record in records
+                for peel_id in (record[0][start:end],)
+                if matches(peel_id, _NO_FACTS)
+            }
 
-        return {key[:end]: made for key, made in bulk.read(self._values, f"*.{name}", each, deadline=deadline).items()}
+        return bulk.read_parts(self._values, f"*.{name}", make, deadline=deadline)
 
     def value(self, peel_id: str, function: str, *, deadline: float, stale_ok: bool = False) -> Optional[Record]:
         """As Source."""

@@ -8,7 +8,6 @@ from basket.target.questions import exact_ids, matches_factless, needs_facts, sh
 from basket.target.scope import fill_scope
 from basket.target.tree import Target, all_of
 
-
 __all__ = [
     "Matcher",
     "Target",

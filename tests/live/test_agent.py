@@ -6,89 +6,23 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
-import threading
 import time
 from pathlib import Path
 
 import pytest
+from harness import PAUSE, AgentProcess, alive, wait_for
 
 import basket
 from basket import target as basket_target
 from basket.bus.bucket import Bucket, BucketSpec
 from basket.query.resolve import Resolver
 
-ROOT = Path(__file__).resolve().parents[2]
-PAUSE = threading.Event()  # never set
-
-
-def wait_for(condition, timeout=10.0, what="it"):
-    """The first true result of ``condition``, asked until then; an unreachable server or a missing value counts as not yet."""
-    deadline = time.monotonic() + timeout
-    while True:
-        try:
-            result = condition()
-        except (basket.ServerError, basket.MissingError):
-            result = None
-        if result:
-            return result
-        if time.monotonic() > deadline:
-            raise AssertionError(f"{what} did not happen within {timeout:g} s")
-        PAUSE.wait(0.02)
-
-
-class Agent:
-    def __init__(self, directory, url):
-        self.file = directory / "basket.toml"
-        self.log_file = directory / "agent.log"
-        self.state = directory / "state"
-        self.url = url
-        self.process = None
-
-    def write(self, text="", *, nats="", peel='id = "web-01"'):
-        staged = self.file.with_suffix(".new")
-        staged.write_text(f'[peel]\n{peel}\nstate = "{self.state}"\n[nats]\nurl = "{self.url}"\n{nats}\n{text}\n')
-        staged.replace(self.file)
-        return self
-
-    def start(self, *options):
-        with open(self.log_file, "ab") as log:
-            argv = [sys.executable, "-m", "basket", "agent", "--config", str(self.file), *options]
-            self.process = subprocess.Popen(argv, stderr=log, stdout=log, cwd=ROOT)
-        return self
-
-    def started(self, *options):
-        self.start(*options)
-        wait_for(lambda: "agent starting" in self.log, what="the agent's start")
-        return self
-
-    @property
-    def log(self):
-        return self.log_file.read_text() if self.log_file.exists() else ""
-
-    def lines(self, part):
-        return [line for line in self.log.splitlines() if part in line]
-
-    def end(self, number=signal.SIGTERM, within=5.0):
-        """Its exit status and how many seconds it took."""
-        begun = time.monotonic()
-        self.process.send_signal(number)
-        try:
-            return self.process.wait(within), time.monotonic() - begun
-        except subprocess.TimeoutExpired:
-            raise AssertionError(f"still there {within:g} s after signal {number}:\n{self.log}") from None
-
 
 @pytest.fixture
 def agent(server, tmp_path):
-    directory = tmp_path / "agent"
-    directory.mkdir()
-    agent = Agent(directory, server.url)
+    agent = AgentProcess(tmp_path / "agent", server.url)
     yield agent
-    if agent.process is not None and agent.process.poll() is None:
-        agent.process.kill()
-        agent.process.wait(5)
+    agent.kill()
 
 
 @pytest.fixture
@@ -101,13 +35,6 @@ def published(reader, *names, peel="web-01"):
     return lambda: set(names) <= set(reader.functions(peel))
 
 
-def alive(pid):
-    try:
-        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-
-
 THREE = """
 [basket.functions]
 "custom.weight" = { value = 10 }
@@ -117,7 +44,7 @@ THREE = """
 
 
 def test_publishes_functions_facts_and_heartbeats_and_ends_with_0(agent, reader):
-    agent.write(THREE).started()
+    agent.write(THREE).start()
     wait_for(published(reader, "custom.weight", "custom.date", "network.hostname"))
     first = reader.value("web-01", "custom.date")
     wait_for(lambda: reader.value("web-01", "custom.date") != first, 3, "a new value at its interval")
@@ -135,7 +62,7 @@ def test_an_unchanged_value_is_written_once(agent, reader):
     agent.write(
         '[basket.functions]\n"custom.same" = { command = ["echo", "same"], interval = "100ms" }\n"custom.clock" = '
         '{ command = ["date", "+%s%N"], interval = "100ms" }'
-    ).started()
+    ).start()
     wait_for(published(reader, "custom.same", "custom.clock"))
     revision = reader.get("web-01", "custom.same")[0].revision
     seen = set()
@@ -152,7 +79,7 @@ def test_a_hanging_function_delays_no_other_and_no_end_and_leaves_no_process(age
 "custom.quick" = {{ value = 1 }}
 "custom.date" = {{ command = ["date", "+%s%N"], interval = "200ms" }}
 """
-    ).started()
+    ).start()
     wait_for(published(reader, "custom.quick", "custom.date"), 5)
     pid = int(wait_for(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text().strip()))
     first = reader.value("web-01", "custom.date")
@@ -170,7 +97,7 @@ def test_a_command_past_its_timeout_is_ended_and_told_once(agent, reader, tmp_pa
 "custom.slow" = {{ command = ["sh", "-c", "echo $$ >> {tmp_path}/pids; sleep 1000"], interval = "300ms", timeout = "500ms" }}
 "custom.bad" = {{ command = ["sh", "-c", "echo broken >&2; exit 3"], interval = "200ms" }}
 """
-    ).started()
+    ).start()
     pids = wait_for(
         lambda: (
             (tmp_path / "pids").exists()
@@ -188,7 +115,7 @@ def test_a_command_past_its_timeout_is_ended_and_told_once(agent, reader, tmp_pa
 def test_a_failing_function_keeps_its_value_and_recovers(agent, reader, tmp_path):
     source = tmp_path / "value"
     source.write_text("good")
-    agent.write(f'[basket.functions]\n"custom.f" = {{ command = ["cat", "{source}"], interval = "200ms" }}').started()
+    agent.write(f'[basket.functions]\n"custom.f" = {{ command = ["cat", "{source}"], interval = "200ms" }}').start()
     wait_for(published(reader, "custom.f"))
     source.unlink()
     wait_for(lambda: agent.lines("function failed"))
@@ -201,7 +128,7 @@ def test_a_failing_function_keeps_its_value_and_recovers(agent, reader, tmp_path
 
 def test_starts_without_a_server_and_publishes_when_it_comes(agent, server):
     server.stop()
-    agent.write(THREE).started()
+    agent.write(THREE).start()
     wait_for(lambda: agent.lines("cannot connect yet"))
     PAUSE.wait(1.5)  # several attempts, told once
     assert len(agent.lines("cannot connect")) == 1
@@ -215,7 +142,7 @@ def test_starts_without_a_server_and_publishes_when_it_comes(agent, server):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_ends_quickly_while_there_is_no_server(agent, server, number):
     server.stop()
-    agent.write(THREE).started()
+    agent.write(THREE).start()
     wait_for(lambda: agent.lines("cannot connect yet"))
     status, seconds = agent.end(number)
     assert status == 0 and seconds < 2
@@ -226,14 +153,14 @@ def test_ends_in_time_while_connecting_to_a_server_that_never_answers(agent):
 
     with socket.create_server(("127.0.0.1", 0)) as silent:
         agent.url = f"nats://127.0.0.1:{silent.getsockname()[1]}"
-        agent.write(THREE, nats='timeout = "60s"').started()
+        agent.write(THREE, nats='timeout = "60s"').start()
         silent.accept()
         status, seconds = agent.end()
         assert status == 0 and seconds < 5
 
 
 def test_ends_in_time_while_the_server_is_frozen(agent, server, reader):
-    agent.write(THREE).started()
+    agent.write(THREE).start()
     wait_for(published(reader, "custom.weight"))
     os.kill(server.process.pid, signal.SIGSTOP)
     try:
@@ -257,7 +184,7 @@ def test_signals_during_start_up_end_it_as_well(agent):
 def test_after_an_outage_the_newest_value_arrives(agent, server, tmp_path):
     source = tmp_path / "value"
     source.write_text("before")
-    agent.write(f'[basket.functions]\n"custom.f" = {{ command = ["cat", "{source}"], interval = "200ms" }}').started()
+    agent.write(f'[basket.functions]\n"custom.f" = {{ command = ["cat", "{source}"], interval = "200ms" }}').start()
     with basket.connect(server.url, peel_id="reader-01") as reader:
         wait_for(published(reader, "custom.f"))
     server.kill()
@@ -274,7 +201,7 @@ def test_after_an_outage_the_newest_value_arrives(agent, server, tmp_path):
 def test_a_store_wiped_while_the_server_was_away_is_filled_again(agent, server):
     import shutil
 
-    agent.write(THREE).started()
+    agent.write(THREE).start()
     with basket.connect(server.url, peel_id="reader-01") as reader:
         wait_for(published(reader, "custom.weight"))
         wait_for(lambda: reader.facts("web-01"))
@@ -288,14 +215,14 @@ def test_a_store_wiped_while_the_server_was_away_is_filled_again(agent, server):
 
 
 def test_a_key_deleted_behind_its_back_comes_back(agent, reader):
-    agent.write(THREE).started()
+    agent.write(THREE).start()
     wait_for(published(reader, "custom.weight"))
     assert reader.delete("custom.weight", peel_id="web-01")
     wait_for(published(reader, "custom.weight"), 15)
 
 
 def test_a_bucket_deleted_and_made_anew_is_filled_again(agent, reader):
-    agent.write(THREE).started()
+    agent.write(THREE).start()
     wait_for(published(reader, "custom.weight"))
     bucket = Bucket(reader._link, BucketSpec("basket", ""))
     bucket.api("STREAM.DELETE", deadline=time.monotonic() + 5)
@@ -329,7 +256,7 @@ def test_refused_credentials_are_told_once_and_good_ones_are_used_at_once(agent,
 
     with EmbeddedServer(str(tmp_path / "guarded"), config='authorization { user: "web", password: "right" }') as guarded:
         agent.url = guarded.url
-        agent.write(THREE, nats='user = "web"\npassword = "wrong"').started()
+        agent.write(THREE, nats='user = "web"\npassword = "wrong"').start()
         wait_for(lambda: agent.lines("cannot connect yet"))
         PAUSE.wait(1.0)
         assert len(agent.lines("cannot connect")) == 1 and "wrong" not in agent.log
@@ -355,7 +282,7 @@ def test_a_reload_touches_only_what_changed(agent, reader, tmp_path):
 {more}
 """
 
-    agent.write(config(1, '"custom.gone" = { value = 1 }')).started()
+    agent.write(config(1, '"custom.gone" = { value = 1 }')).start()
     wait_for(published(reader, "custom.weight", "custom.count", "custom.gone"))
     agent.write(config(2, '"custom.fresh" = { value = 1 }'))
     wait_for(lambda: reader.value("web-01", "custom.weight") == 2, 5)
@@ -365,7 +292,7 @@ def test_a_reload_touches_only_what_changed(agent, reader, tmp_path):
 
 
 def test_a_broken_file_changes_nothing_and_is_told_once_with_its_line(agent, reader):
-    agent.write(THREE).started()
+    agent.write(THREE).start()
     wait_for(published(reader, "custom.date"))
     good = agent.file.read_text()
     agent.file.write_text(good + '\n"custom.broken" = { value = \n')
@@ -379,7 +306,7 @@ def test_a_broken_file_changes_nothing_and_is_told_once_with_its_line(agent, rea
 
 
 def test_sighup_reads_the_configuration_again(agent, reader):
-    agent.write(THREE).started()
+    agent.write(THREE).start()
     wait_for(published(reader, "custom.weight"))
     agent.file.write_text(agent.file.read_text().replace("value = 10", "value = 12"))
     agent.process.send_signal(signal.SIGHUP)
@@ -390,7 +317,7 @@ def test_sighup_reads_the_configuration_again(agent, reader):
 def test_another_server_in_the_configuration_is_connected_to(agent, server, tmp_path):
     from basket.embedded import EmbeddedServer
 
-    agent.write(THREE).started()
+    agent.write(THREE).start()
     with basket.connect(server.url, peel_id="reader-01") as reader:
         wait_for(published(reader, "custom.weight"))
     with EmbeddedServer(str(tmp_path / "other")) as other:
@@ -403,7 +330,7 @@ def test_another_server_in_the_configuration_is_connected_to(agent, server, tmp_
 
 
 def test_another_peel_id_takes_its_keys_along(agent, reader):
-    agent.write(THREE).started()
+    agent.write(THREE).start()
     wait_for(published(reader, "custom.weight", "custom.date"))
     agent.write(THREE, peel='id = "web-02"')
     wait_for(published(reader, "custom.weight", "custom.date", "network.hostname", peel="web-02"), 8)
@@ -412,7 +339,7 @@ def test_another_peel_id_takes_its_keys_along(agent, reader):
 
 def test_the_json_log_is_one_object_a_line(agent, reader):
     nasty = r"printf 'a\\033[2Jb' >&2; exit 1"
-    agent.write(f'[basket.functions]\n"custom.bad" = {{ command = ["sh", "-c", "{nasty}"] }}').started("--log-format", "json")
+    agent.write(f'[basket.functions]\n"custom.bad" = {{ command = ["sh", "-c", "{nasty}"] }}').start("--log-format", "json")
     wait_for(lambda: agent.lines("function failed"))
     agent.end()
     entries = [json.loads(line) for line in agent.log.splitlines()]
@@ -423,7 +350,7 @@ def test_the_json_log_is_one_object_a_line(agent, reader):
 
 def test_passwords_in_the_address_are_not_logged(agent, server):
     agent.url = server.url.replace("nats://", "nats://admin:hunter2@")
-    agent.write(THREE).started("-v")
+    agent.write(THREE).start("-v")
     wait_for(lambda: agent.lines("written"))
     agent.end()
     assert "hunter2" not in agent.log
@@ -432,14 +359,14 @@ def test_passwords_in_the_address_are_not_logged(agent, server):
 def test_500_functions_of_which_many_hang(agent, reader):
     hanging = "\n".join(f'"hang.f{n}" = {{ command = ["sleep", "1000"] }}' for n in range(20))
     quick = "\n".join(f'"quick.f{n}" = {{ value = {n} }}' for n in range(480))
-    agent.write(f"[basket.functions]\n{hanging}\n{quick}").started()
+    agent.write(f"[basket.functions]\n{hanging}\n{quick}").start()
     wait_for(lambda: len(reader.functions("web-01")) == 480, 15, "480 values")
     status, seconds = agent.end()
     assert status == 0 and seconds < 5
 
 
 def test_it_is_small_and_sleeps_most_of_the_time(agent, reader):
-    agent.write(THREE.replace('"300ms"', '"5m"')).started()
+    agent.write(THREE.replace('"300ms"', '"5m"')).start()
     wait_for(published(reader, "custom.weight"))
     pid = agent.process.pid
 
@@ -469,7 +396,7 @@ def test_a_resolver_answers_for_others_over_a_restart_of_the_server_and_until_it
         return Resolver(reader._link).ask(target, deadline=time.monotonic() + 2)
 
     facts = '[facts]\ncustom = { role = "webserver" }\n'
-    agent.write(f"{facts}[agent]\nresolver = true\n").started()
+    agent.write(f"{facts}[agent]\nresolver = true\n").start()
     wait_for(lambda: told() == {"web-01"}, what="the agent's answer")
     server.kill()
     server.start()
@@ -501,7 +428,7 @@ def test_a_plugin_that_hangs_while_the_configuration_is_read_stops_nothing(agent
         "def read():\n    return 1\n",
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "plugins"))
-    agent.write(THREE + '"custom.odd" = "1h"\n').started()
+    agent.write(THREE + '"custom.odd" = "1h"\n').start()
     wait_for(published(reader, "custom.odd", "custom.date"))
     hanging.touch()
     agent.write(THREE.replace("value = 10", "value = 11") + '"custom.odd" = "1h"\n')
@@ -525,7 +452,7 @@ def test_a_fact_that_the_scope_needs_may_go_and_come_back(agent, reader, tmp_pat
         functions = THREE.replace("value = 10", f"value = {weight}")
         return f'[basket]\nscope = "G@site:{{{{ facts.site }}}}"\n[facts]\ncustom = {custom}\n{functions}\n{template}'
 
-    agent.write(config('{ site = "north" }')).started()
+    agent.write(config('{ site = "north" }')).start()
     wait_for(lambda: destination.exists() and destination.read_text() == "web-01=10\n", what="the file")
     agent.write(config("{}", 11))
     wait_for(lambda: agent.lines("the scope cannot be applied"))
@@ -539,7 +466,7 @@ def test_a_fact_that_the_scope_needs_may_go_and_come_back(agent, reader, tmp_pat
 
 
 def test_facts_that_are_switched_off_are_deleted(agent, reader):
-    agent.write(f'{THREE}\n[facts]\ncustom = {{ role = "web" }}\n').started()
+    agent.write(f'{THREE}\n[facts]\ncustom = {{ role = "web" }}\n').start()
     wait_for(lambda: reader.peels("role:web") == ["web-01"])
     agent.write(f'{THREE}\n[facts]\npublish = false\ncustom = {{ role = "web" }}\n')
     wait_for(lambda: reader.peels("role:web") == [], what="their end")
@@ -548,11 +475,11 @@ def test_facts_that_are_switched_off_are_deleted(agent, reader):
 def test_what_leaves_the_configuration_while_it_is_stopped_is_deleted_when_it_runs_again(agent, reader):
     with basket.connect(agent.url, peel_id="web-01") as script:
         script.publish("custom.script", 1)
-    agent.write(f"{THREE}\n").started()
+    agent.write(f"{THREE}\n").start()
     wait_for(published(reader, "custom.weight", "custom.date", "network.hostname"))
     wait_for(lambda: reader.facts("web-01"))
     agent.end()
-    agent.write("[facts]\npublish = false\n").started()
+    agent.write("[facts]\npublish = false\n").start()
     wait_for(lambda: reader.functions("web-01") == ["custom.script"])
     wait_for(lambda: reader.peels("web-01") and not reader.peels("G@os.name:*"), what="the end of the facts")
     agent.end()
@@ -562,14 +489,14 @@ def test_what_leaves_the_configuration_while_it_is_stopped_is_deleted_when_it_ru
 def test_a_damaged_note_of_what_was_published_and_none_at_all_keep_nobody_from_starting(agent, reader):
     agent.state.mkdir()
     (agent.state / "published.web-01").write_bytes(b"\0\xff" * 100)
-    agent.write(THREE).started()
+    agent.write(THREE).start()
     wait_for(published(reader, "custom.weight"))
     agent.end()
     note = agent.state / "published.web-01"
     assert "custom.weight" in note.read_text().split()
     note.unlink()
     note.mkdir()  # neither to be read nor to be replaced
-    agent.started()
+    agent.start()
     wait_for(lambda: agent.lines("what is published cannot be noted"))
     assert agent.end()[0] == 0 and "Traceback" not in agent.log
 
@@ -577,7 +504,7 @@ def test_a_damaged_note_of_what_was_published_and_none_at_all_keep_nobody_from_s
 def test_what_an_earlier_agent_published_is_gone_where_there_is_no_bucket_either(agent, reader):
     agent.state.mkdir()
     (agent.state / "published.web-01").write_text("custom.gone\n")
-    agent.write("[facts]\npublish = false\n[agent]\nheartbeat = 0\n").started()
+    agent.write("[facts]\npublish = false\n[agent]\nheartbeat = 0\n").start()
     wait_for(lambda: not (agent.state / "published.web-01").exists())
     assert agent.end()[0] == 0 and not agent.lines("cannot")
 
@@ -585,7 +512,7 @@ def test_what_an_earlier_agent_published_is_gone_where_there_is_no_bucket_either
 def test_a_new_peel_id_takes_what_scripts_published_away_too(agent, reader):
     with basket.connect(agent.url, peel_id="web-01") as script:
         script.publish("custom.script", 1)
-    agent.write(THREE).started()
+    agent.write(THREE).start()
     wait_for(published(reader, "custom.weight"))
     wait_for(lambda: reader.facts("web-01"))
     agent.write(THREE, peel='id = "web-02"')
@@ -594,7 +521,7 @@ def test_a_new_peel_id_takes_what_scripts_published_away_too(agent, reader):
 
 
 def test_another_state_directory_alone_is_no_reason_to_connect_anew(agent, reader):
-    agent.write(THREE).started()
+    agent.write(THREE).start()
     wait_for(published(reader, "custom.weight"))
     wait_for(lambda: (agent.state / "published.web-01").exists())
     agent.state = agent.state.with_name("elsewhere")
@@ -604,10 +531,10 @@ def test_another_state_directory_alone_is_no_reason_to_connect_anew(agent, reade
 
 
 def test_two_hosts_with_one_id_are_told_so_once(agent, reader, tmp_path):
-    agent.write(THREE).started()
+    agent.write(THREE).start()
     wait_for(published(reader, "custom.weight"))
-    other = Agent(tmp_path, agent.url)
-    other.write(THREE.replace("value = 10", "value = 11")).started()
+    other = AgentProcess(tmp_path, agent.url)
+    other.write(THREE.replace("value = 10", "value = 11")).start()
     try:
         wait_for(lambda: agent.lines("do two hosts share its id?"), 15)
         (line,) = agent.lines("do two hosts share its id?")
@@ -618,7 +545,7 @@ def test_two_hosts_with_one_id_are_told_so_once(agent, reader, tmp_path):
 
 @pytest.mark.parametrize("options", [[], ["--once"]])
 def test_an_agent_that_publishes_no_value_says_so(agent, options):
-    agent.write().started(*options)
+    agent.write().start(*options)
     (line,) = wait_for(lambda: agent.lines("this agent publishes no value"))
     assert str(agent.file) in line
     if options:
@@ -647,6 +574,6 @@ def test_once_runs_each_function_one_time(agent, reader, tmp_path):
 def test_a_configuration_that_others_may_write_is_warned_about(agent):
     agent.write(THREE)
     agent.file.chmod(0o666)
-    agent.started()
+    agent.start()
     (line,) = wait_for(lambda: agent.lines("which decides what runs here"))
     assert str(agent.file) in line

@@ -531,3 +531,33 @@ def test_sixteen_threads_share_one_basket(server, basket_for, unique):
     assert len(b.functions(unique)) == 16 * 21
     assert len(b._link.pending) == 0
     assert b.connections == 1
+
+
+def test_the_configuration_may_be_a_path_object(shared_server, tmp_path):
+    file = tmp_path / "basket.toml"
+    file.write_text(f'[peel]\nid = "path-01"\n[nats]\nurl = "{shared_server.url}"\n')
+    with basket.connect(config=file) as b:
+        assert b.peel_id == "path-01"
+
+
+def test_a_name_too_long_for_the_protocol_is_refused_before_it_is_sent(basket_for, shared_server, unique):
+    """The server cuts the connection of who sends so long a line; asked again, it would do so for ever."""
+    b = basket_for(shared_server, unique)
+    before = b.connections
+    for call in (lambda: b.publish("x" * 4096, 1), lambda: b.value(unique, "x" * 4096), lambda: b.get("*", "x" * 4096)):
+        with pytest.raises(basket.InvalidKeyError, match="4096 characters"):
+            call()
+    assert b.connections == before
+    b.publish("x" * 512, 1)
+    assert b.value(unique, "x" * 512) == 1
+
+
+def test_a_peel_that_is_gone_can_be_forgotten_whole(basket_for, shared_server, unique):
+    gone, other = basket_for(shared_server, f"{unique}-gone"), basket_for(shared_server, f"{unique}-op")
+    gone.publish("a", 1)
+    gone.publish_facts({"role": unique})
+    assert other.peels(f"role:{unique}") == [gone.peel_id]
+    assert other.flush(gone.peel_id) == 1
+    assert other.delete_facts(gone.peel_id) is True
+    assert other.delete_facts(gone.peel_id) is False
+    assert other.peels(f"role:{unique}") == [] and other.peels(gone.peel_id) == []

@@ -331,7 +331,7 @@ def test_a_refusal_that_was_taken_back_is_forgotten(tmp_path):
         with pytest.raises(basket.PermissionDeniedError):
             b.serve_targets()
         # The name came with the command line, which a reload does not look at.
-        allowing = f"server_name: {server.name}\n" + accounts % ('allow: [">"]', '{ store_dir: "%s" }' % tmp_path)
+        allowing = f"server_name: {server.name}\n" + accounts % ('allow: [">"]', f'{{ store_dir: "{tmp_path}" }}')
         (tmp_path / "server.conf").write_text(allowing)
         os.kill(server.process.pid, signal.SIGHUP)
 

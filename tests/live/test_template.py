@@ -10,12 +10,11 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
+from harness import PAUSE, ROOT, AgentProcess, wait_for
 
 import basket
 from basket.config import Config, FactsSection, PeelSection, TemplateSection
@@ -24,18 +23,9 @@ from basket.template import Renderer, complaints, live
 from basket.template.live import Keeper
 from basket.template.owed import listed
 
-ROOT = Path(__file__).resolve().parents[2]
 TEMPLATES = ROOT / "conf" / "templates"
-PAUSE = threading.Event()  # never set
 
 LIST = "{% for e in basket('role:web', 'network.ip_addrs'MORE) %}\n{{ e.peel_id }} {{ e.value }}\n{% endfor %}\n"
-
-
-def wait_for(condition, timeout=10.0, what="it"):
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline, f"{what} did not happen within {timeout:g} s"
-        PAUSE.wait(0.02)
 
 
 class Fleet:
@@ -537,19 +527,15 @@ def test_who_goes_offline_leaves_a_list_of_those_online(fleet, keep, monkeypatch
 # -- the agent ---------------------------------------------------------------------------------------------
 
 
-class Agent:
+class Agent(AgentProcess):
+    """One of the fleet, which renders."""
+
     def __init__(self, fleet):
+        super().__init__(fleet.path / "agent", fleet.server.url)
         self.fleet = fleet
-        self.file = fleet.path / "agent.toml"
-        self.log_file = fleet.path / "agent.log"
-        self.process = None
 
     def write(self, text):
-        staged = self.file.with_suffix(".new")
-        head = f'[peel]\nid = "me"\nstate = "{self.fleet.path}/state"\n[nats]\nurl = "{self.fleet.server.url}"\n'
-        staged.write_text(head + text)
-        staged.replace(self.file)
-        return self
+        return super().write(text, peel='id = "me"')
 
     def template(self, name="out", source="t.j2", more=""):
         return (
@@ -557,24 +543,12 @@ class Agent:
             f'wait = ["100ms", "1s"]\n{more}\n'
         )
 
-    def start(self):
-        with open(self.log_file, "ab") as log:
-            argv = [sys.executable, "-m", "basket", "agent", "--config", str(self.file)]
-            self.process = subprocess.Popen(argv, stderr=log, stdout=log, cwd=ROOT)
-        return self
-
-    @property
-    def log(self):
-        return self.log_file.read_text()
-
 
 @pytest.fixture
 def agent(fleet):
     agent = Agent(fleet)
     yield agent
-    if agent.process is not None:
-        agent.process.kill()
-        agent.process.wait()
+    agent.kill()
 
 
 def test_the_agent_keeps_its_templates_current_and_follows_its_configuration(fleet, agent):

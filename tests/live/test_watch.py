@@ -275,6 +275,19 @@ def test_a_callback_that_raises_is_logged_and_called_again(lb, caplog):
     assert "the user's own mistake" in caplog.text
 
 
+def test_a_callback_that_fails_is_seen_without_any_logging_set_up(basket_for, shared_server, unique, monkeypatch):
+    b = basket_for(shared_server, unique)
+    with pytest.raises(TypeError, match="callback"):
+        b.watch("*", "a", callback=3)
+    seen, told = [], threading.Event()
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    monkeypatch.setattr(threading, "excepthook", lambda args: (seen.append(args.exc_type), told.set()))
+    b.publish(unique, 1)
+    with b.watch(unique, unique, callback=lambda change: 1 / 0):
+        assert told.wait(5)
+    assert seen == [ZeroDivisionError]
+
+
 def test_a_callback_may_use_the_basket_and_stop_its_own_watch(lb):
     publish(lb, "web-01", 1)
     heard, asked = Heard(), []

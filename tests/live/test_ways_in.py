@@ -458,6 +458,39 @@ def test_credentials_are_read_anew_for_each_connection(server_with, tmp_path, un
         assert b.value("web-01", "a") == 1
 
 
+# -- mistakes --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_credentials_file_that_is_missing_or_none_is_told_even_by_a_server_that_asks_nobody(shared_server, tmp_path):
+    """nats-py reads it only where the server asks: the mistake would show on another day, on another server."""
+    junk = tmp_path / "junk.creds"
+    junk.write_text("junk")
+    with pytest.raises(basket.ConfigError, match=r"cannot read .*nowhere\.creds"):
+        basket.connect(shared_server.url, peel_id="a", credentials=str(tmp_path / "nowhere.creds"))
+    with pytest.raises(basket.ConfigError, match="is no credentials file"):
+        basket.connect(shared_server.url, peel_id="a", credentials=str(junk))
+
+
+def test_a_junk_seed_is_a_mistake_here_and_not_an_unreachable_server(shared_server, tmp_path):
+    seed = tmp_path / "seed"
+    seed.write_text("junk")
+    with pytest.raises(basket.ConfigError, match="seed"):
+        basket.connect(shared_server.url, peel_id="a", nkey_seed=str(seed))
+
+
+@pytest.mark.parametrize("nothing", ["", [], " , "])
+def test_no_address_is_not_the_default_address(nothing):
+    """An unset variable in a script must not lead it to another server."""
+    with pytest.raises(basket.ConfigError, match="no server address"):
+        basket.connect(nothing, peel_id="a")
+
+
+@pytest.mark.parametrize("alone", [{"user": "x"}, {"password": "x"}])
+def test_half_a_login_is_refused(shared_server, alone):
+    with pytest.raises(basket.ConfigError, match="go together"):
+        basket.connect(shared_server.url, peel_id="a", **alone)
+
+
 # -- secrets kept ---------------------------------------------------------------------------------------------------------
 
 

@@ -522,14 +522,24 @@ def test_facts_that_are_not_to_be_published_any_more_are_deleted_at_the_next_con
     assert p.basket.fact_deletions == 1
 
 
-def test_facts_switched_on_again_while_they_are_deleted_are_there_in_the_end(peel):
+def test_facts_switched_on_again_while_they_are_deleted_are_there_in_the_end(peel, log):
     p = peel([], facts=FactsSection()).start()
     old, p.config = p.config, p._config([])
     p.publishing.apply(p.config, compare(old, p.config), "web-01")
     p.tasks.step()
     assert len(p.threads) == 1  # the deletion, under way
     p.reload([], facts=FactsSection())
-    assert p.basket.document == p.facts
+    assert p.basket.document == p.facts and not log("unexpected error")
+
+
+def test_facts_switched_off_while_they_are_written_are_gone_in_the_end(peel):
+    p = peel([], facts=FactsSection()).start()
+    p.facts["role"] = "db"
+    p.tasks.hurry("facts")
+    p.tasks.step()
+    assert len(p.threads) == 1  # the write, under way
+    p.reload([])
+    assert p.basket.fact_writes == 2 and p.basket.document is None
 
 
 def test_facts_that_may_not_be_deleted_are_told_once(peel, log):

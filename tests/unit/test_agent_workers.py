@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 import threading
+from pathlib import Path
 
+from basket.agent.ending import LAST_LOOK, STOP_TIME
 from basket.agent.workers import AT_ONCE, GRACE, MOST, SLOW_AFTER, Job, Workers
 
 
@@ -148,3 +151,10 @@ def test_real_threads_are_daemons_and_end_with_their_job():
     assert ended.wait(5)
     threads[0].join(5)
     assert threads[0].daemon and threads[0].name == "basket-worker-1" and not threads[0].is_alive()
+
+
+def test_the_unit_of_systemd_leaves_room_for_them_and_time_to_end():
+    unit = (Path(__file__).resolve().parents[2] / "conf" / "systemd" / "zester-basket.service").read_text()
+    assert int(re.search(r"^TasksMax=(\d+)$", unit, re.MULTILINE)[1]) >= 3 * MOST
+    assert int(re.search(r"^TimeoutStopSec=(\d+)s$", unit, re.MULTILINE)[1]) > 2 * (STOP_TIME + LAST_LOOK)
+    assert f"{STOP_TIME:g} s" in unit

@@ -7,8 +7,8 @@ import datetime
 
 import pytest
 
-from basket.bus.record import delivery, from_delivery, from_direct, from_stored, moment, take_direct_run
 from basket.bus.headers import status
+from basket.bus.record import delivery, from_delivery, from_direct, from_stored, moment, take_direct_run
 
 UTC = datetime.timezone.utc
 SERVER = (

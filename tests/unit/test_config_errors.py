@@ -153,3 +153,9 @@ def test_the_first_mistake_is_told_even_where_the_section_is_unused() -> None:
 def test_expect_names_may_be_quoted_or_not() -> None:
     config = parse('[basket.expect]\nnetwork.ip_addrs = "ip"\n"custom.ports" = ["port"]\ncustom.value = "int"')
     assert config.basket.expect == {"network.ip_addrs": "ip", "custom.ports": ["port"], "custom.value": "int"}
+
+
+def test_a_custom_fact_cannot_hide_what_is_collected():
+    with pytest.raises(ConfigError, match="os would hide all facts"):
+        parse('[facts]\ncustom = { os = "mine" }\n')
+    assert parse("[facts]\ncustom = { os = { mine = 1 } }\n").facts.custom == {"os": {"mine": 1}}
