@@ -66,13 +66,14 @@ class Basket:
         peel_id: Union[str, Callable[[], str]],
         timeout: float = 5.0,
         groups: Optional[Mapping[str, str]] = None,
-        scope: Union[str, Callable[[], str]] = "",
+        scope: str = "",
+        fill: Callable[[str], str] = str,
         replicas: int = 1,
     ) -> None:
         self.timeout = _seconds("timeout", timeout)
         self.groups: Mapping[str, str] = groups or {}
         self._peel_id = peel_id
-        self._scope_text = scope
+        self._scope_source = (scope, fill)
         self._scope: Optional[Tuple[object, Optional[Target]]] = None
         self._link = Link(settings)
         self._basket = Bucket(self._link, BucketSpec(VALUES, "Peel-to-peel data sharing", replicas=replicas))
@@ -144,16 +145,16 @@ class Basket:
     @property
     def scope(self) -> Optional[Target]:
         """The configured scope as a tree, with this peel's facts filled in; None where there is none."""
-        told, scope = self._scope_text, self._scope
-        if scope is None or scope[0] is not told:
-            text = told() if callable(told) else told
+        source, scope = self._scope_source, self._scope
+        if scope is None or scope[0] is not source:
             # With what it was made from: another thread may have come with another scope meanwhile.
-            scope = self._scope = (told, parse(text, self.groups) if text.strip() else None)
+            scope = self._scope = (source, self._narrowed(source[0]))
         return scope[1]
 
-    def rescope(self, scope: Union[str, Callable[[], str]], groups: Mapping[str, str]) -> None:
-        """Take another scope and other named groups from the next query on: the configuration or the facts changed."""
-        self.groups, self._scope_text, self._scope = groups, scope, None
+    def rescope(self, scope: str, groups: Mapping[str, str], fill: Optional[Callable[[str], str]] = None) -> None:
+        """Take another scope and other named groups from the next query on, and another way to ``fill`` in scopes where one is
+        given: the configuration or the facts changed."""
+        self.groups, self._scope_source, self._scope = groups, (scope, fill or self._scope_source[1]), None
         self._live.rescope()
 
     # -- writing ----------------------------------------------------------------------------------------------------------
@@ -272,7 +273,8 @@ class Basket:
         """The values of ``function`` on the peels that ``target`` selects, sorted by peel id; for a list of functions a
         dict of such lists.
 
-        The configured scope is and-ed with the target; ``scope=""`` turns it off, another string takes its place.
+        The configured scope is and-ed with the target; ``scope=""`` turns it off, another string takes its place, in which
+        ``{{ facts.… }}`` stands for a fact of this host.
         ``online_only`` leaves out peels without a live heartbeat. ``max_age`` (seconds) leaves out values that were written
         longer ago, by the server's clock, **unless their peel is alive**: an unchanged value is not written again, so while
         its peel lives it is current however old. ``stale_ok``: where a mirror answers, let it answer while it is cut off
@@ -411,8 +413,12 @@ class Basket:
 
     def _tree(self, target: str, scope: Optional[str]) -> Target:
         tree = parse(target, self.groups)
-        narrow = self.scope if scope is None else parse(scope, self.groups) if scope.strip() else None
+        narrow = self.scope if scope is None else self._narrowed(scope)
         return tree if narrow is None else all_of(tree, narrow)
+
+    def _narrowed(self, scope: str) -> Optional[Target]:
+        text = self._scope_source[1](scope)
+        return parse(text, self.groups) if text.strip() else None
 
     def _answer(self, functions: Optional[Sequence[str]], ask: Callable[[Source], T]) -> T:
         """From the mirror where it covers these functions (None: all), else from the server."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Callable, List, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Any, Callable, List, Mapping, Optional, Tuple, Union
 
 from basket import exposure
 from basket.bus.settings import DEFAULT_URL, Settings
@@ -78,30 +78,31 @@ def make(
     for path in (settings.credentials, settings.nkey_seed, settings.tls_key, *(exposure.secrets(config) if config else ())):
         exposure.secret_file(path)
     if config is None:
-        return Basket(settings, peel_id=who, timeout=5.0 if timeout is None else timeout)
+        return Basket(settings, peel_id=who, timeout=5.0 if timeout is None else timeout, fill=filler({}))
     return Basket(
         settings,
         peel_id=who,
         timeout=config.nats.timeout if timeout is None else timeout,
         groups=config.nodegroups,
-        scope=scope_of(config),
+        scope=config.basket.scope,
+        fill=filler(config.facts.custom),
         replicas=config.basket.replicas,
     )
 
 
-def scope_of(config: Config) -> Callable[[], str]:
-    """The configured scope as text; of this peel's facts those are read that the scope asks for."""
+def filler(custom: Mapping[str, Any]) -> Callable[[str], str]:
+    """What fills a scope's ``{{ facts.… }}`` from this peel's own facts; those are read that it asks for. ``custom``: the
+    configured ones."""
 
-    def text() -> str:
-        template = config.basket.scope
-        if "{{" not in template:
-            return template
+    def fill(scope: str) -> str:
+        if "{{" not in scope:
+            return scope
         from basket.facts import lookup
         from basket.target import fill_scope
 
-        return fill_scope(template, lambda path: lookup(path, config.facts.custom))
+        return fill_scope(scope, lambda path: lookup(path, custom))
 
-    return text
+    return fill
 
 
 def _peel_id(explicit: Optional[str], config: Optional[Config]) -> Union[str, Callable[[], str]]:

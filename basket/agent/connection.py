@@ -83,10 +83,11 @@ class Connection:
         self._config = config or self._config
         if self.basket is None:
             return
-        from basket.connecting import scope_of
+        from basket.connecting import filler
 
         try:
-            self.basket.rescope(scope_of(self._config), self._config.nodegroups)
+            now = self._config
+            self.basket.rescope(now.basket.scope, now.nodegroups, filler(now.facts.custom))
         except BasketError as error:
             message = "the scope cannot be applied: queries fail, and watches stay as they were, until it can"
             self._troubles.failed(SCOPE, str(error), log.error, message)

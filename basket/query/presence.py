@@ -30,7 +30,8 @@ FEW = 64
 """Up to so many peels are asked for by name; for more the whole list is fetched."""
 
 LIST_AGE = 5.0
-"""Seconds for which a fetched list serves large queries. A heartbeat is only written every 10 s and lives for 30."""
+"""Seconds for which the list of more than a few peels serves the next queries. A heartbeat is only written every 10 s and lives
+for 30."""
 
 
 def heartbeat(now: datetime.datetime) -> bytes:
@@ -97,7 +98,7 @@ class Presence:
             return None
 
     def _all(self, deadline: float, fresh: bool) -> Alive:
-        if fresh or self._clock() - self._listed_at > LIST_AGE:
+        if fresh or len(self._list) <= FEW or self._clock() - self._listed_at > LIST_AGE:
             begun = self._clock()
             try:
                 # Names only, 10,000 in 15 ms where their values take 110. What is deleted by hand, which we never do, stays in

@@ -656,7 +656,7 @@ def test_a_childs_first_call_reads_as_the_parent_does(shared_server, unique):
             b._link.batch = lambda *args, **options: batches.append(1) or asked(*args, **options)
             return buckets, len(b.get("*", "x")) >= 1, len(batches)
 
-        assert _in_child(child) == "((False, False), True, 2)"  # values, then heartbeats
+        assert _in_child(child) == "((False, False), True, 1)"
 
 
 def test_a_childs_child_and_a_new_connection_in_a_child(shared_server, unique):

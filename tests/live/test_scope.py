@@ -134,11 +134,19 @@ def test_another_scope_holds_from_the_next_query_on(connect):
     b = connect("G@cluster:a")
     assert b.peels() == ["db-01", "web-01"]
     asked = []
-    b.rescope(lambda: asked.append(1) or "G@cluster:b", {})
+    b.rescope("G@cluster:{{ facts.c }}", {}, lambda scope: asked.append(scope) or "G@cluster:b")
     assert asked == [], "facts are collected when they are needed"
     assert b.peels() == ["db-02", "web-02"]
     assert b.peels("web*") == ["web-02"]
-    assert asked == [1]
+    assert asked == ["G@cluster:{{ facts.c }}"]
+
+
+def test_a_scope_of_the_caller_may_name_facts_too(connect):
+    b = connect("", cluster="b")
+    assert b.peels(scope="G@cluster:{{ facts.cluster }}") == ["db-02", "web-02"]
+    assert ids(b.get("web*", "n.ip", scope="G@cluster:{{ facts.cluster }}")) == ["web-02"]
+    with pytest.raises(basket.ConfigError, match="no fact 'none'"):
+        b.peels(scope="G@cluster:{{ facts.none }}")
 
 
 def test_a_scope_read_while_another_is_set_does_not_outlive_it(connect):
@@ -146,16 +154,16 @@ def test_a_scope_read_while_another_is_set_does_not_outlive_it(connect):
     b = connect("")
     reading, go_on = threading.Event(), threading.Event()
 
-    def slow():
+    def slow(scope):
         reading.set()
         assert go_on.wait(5)
         return "G@cluster:a"
 
-    b.rescope(slow, {})
+    b.rescope("slow", {}, slow)
     thread = threading.Thread(target=lambda: b.scope)
     thread.start()
     assert reading.wait(5)
-    b.rescope("G@cluster:b", {})
+    b.rescope("G@cluster:b", {}, str)
     go_on.set()
     thread.join(5)
     assert str(b.scope) == "G@cluster:b"

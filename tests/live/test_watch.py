@@ -493,17 +493,17 @@ def test_a_watch_that_begins_while_the_scope_changes_follows_the_new_one(lb):
         facts(lb, peel_id, cluster=cluster)
     reading, go_on = threading.Event(), threading.Event()
 
-    def slow():
+    def slow(scope):
         reading.set()
         assert go_on.wait(5)
         return "web-01"
 
-    lb.rescope(slow, {})
+    lb.rescope("slow", {}, slow)
     heard = Heard()
     thread = threading.Thread(target=lambda: lb.watch("*", "n.ip", callback=heard))
     thread.start()
     assert reading.wait(5)
-    lb.rescope("G@cluster:b", {})
+    lb.rescope("G@cluster:b", {}, str)
     go_on.set()
     thread.join(5)
     until(lambda: heard.table() == {("web-02", "n.ip"): "b"}, what=f"the new scope; heard {heard.brief}")

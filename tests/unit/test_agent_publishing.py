@@ -105,7 +105,7 @@ class FakeBasket:
         self._up()
         self.bucket.clear()
 
-    def rescope(self, scope, groups):
+    def rescope(self, scope, groups, fill):
         if self.scope_problem is not None:
             raise self.scope_problem
 

@@ -147,7 +147,7 @@ def test_a_run_gives_what_its_messages_give_one_by_one(stored, tail):
         _in_batch(b"\r\nKV-Operation: DEL"),
         _in_batch(b"\r\nNats-Msg-Id: 1"),
         _in_batch(b"\r\nNats-Stream: X\r\nNats-Subject: victim\r\nNats-Sequence: 9\r\nNats-Time-Stamp: t"),
-        _in_batch(server=SERVER.replace(b"a.b", "a.\N{LATIN SMALL LETTER E WITH ACUTE}".encode())),
+        _in_batch(server=SERVER.replace(b"a.b", b"a.\xff")),
         _in_batch(tail=b"Nats-Num-Pending: 0\r\n"),
         b"NATS/1.0 204 EOB\r\nNats-Num-Pending: 0\r\n\r\n",
         # A writer's headers that hold what looks like the end of all headers; the server's own follow.

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from basket.config import parse as parse_config
-from basket.connecting import scope_of
+from basket.connecting import filler
 from basket.errors import ConfigError, MissingError, TargetError
 from basket.facts import network
 from basket.target import fill_scope, matcher, parse
@@ -139,7 +139,7 @@ def test_a_configured_scope_reads_no_other_facts_than_it_names(monkeypatch):
     config = parse_config(
         'facts.custom = { site.name = "a", n = 8 }\nbasket.scope = "G@a:{{ facts.site.name }} or G@n:{{ facts.n }}"'
     )
-    assert scope_of(config)() == "G@a:a or G@n:8"
+    assert filler(config.facts.custom)(config.basket.scope) == "G@a:a or G@n:8"
     assert asked == []
     with pytest.raises(ConfigError, match=r"scope 'G@a:\{\{ facts\.none \}\}': no fact 'none' on this host"):
-        scope_of(parse_config('basket.scope = "G@a:{{ facts.none }}"'))()
+        filler({})("G@a:{{ facts.none }}")
