@@ -28,6 +28,9 @@ from basket.errors import (
 log = logging.getLogger("basket.bus")
 
 DELETED = {"KV-Operation": "DEL"}
+CREATE_AGAIN = 4
+"""How often a bucket that could not be made is tried again, within a third of a second."""
+
 _WINDOW_COUNT, _WINDOW_BYTES = 2000, 4 << 20
 """Most puts, and most bytes, on their way at once."""
 
@@ -102,7 +105,7 @@ class Bucket:
     def create(self, *, deadline: float) -> None:
         """Make the bucket. An existing one with other settings is left as it is."""
         try:
-            self.api("STREAM.CREATE", self.spec.stream_config(), deadline=deadline)
+            self._create(deadline)
             log.info("bucket %r was missing and has been made", self.spec.name)
         except (JetStreamError, PermissionDeniedError) as error:
             code = getattr(error, "code", None)
@@ -114,6 +117,17 @@ class Bucket:
                     f"bucket {self.spec.name!r} does not exist and could not be made: {error}{advice}", code=code
                 ) from error
         self._seen = True
+
+    def _create(self, deadline: float) -> None:
+        for attempt in self.attempts(deadline):
+            try:
+                self.api("STREAM.CREATE", self.spec.stream_config(), deadline=deadline)
+                return
+            except JetStreamError as error:
+                # One of the same name was deleted a moment ago, and its files are still being removed.
+                if error.code != translate.NOT_CREATED or attempt == CREATE_AGAIN:
+                    raise
+        raise self.unanswered()
 
     def require(self, *, deadline: float) -> None:
         """At this process's first use of it: make the bucket if it is missing. BucketMissingError where that cannot be done.

@@ -25,6 +25,7 @@ STREAM_NOT_FOUND = 10059
 MESSAGE_TOO_LARGE = 10054
 NO_MESSAGE = 10037
 NAME_IN_USE = 10058
+NOT_CREATED = 10049
 NOT_ENABLED = (10039, 10076)
 """JetStream not enabled for the account; JetStream not enabled on the server."""
 

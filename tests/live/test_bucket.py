@@ -182,6 +182,28 @@ def test_publish_many_makes_the_bucket_again(server, basket_for, raw):
 # -- refused ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("failures", [2, 99])
+def test_a_bucket_made_while_its_former_one_is_being_removed(server, basket_for, monkeypatch, failures):
+    """The server says so about once in a thousand times; here it does in the first few."""
+    b = basket_for(server, "a")
+    ask, refused = b._basket.api, []
+
+    def sometimes(verb, *args, **options):
+        if verb == "STREAM.CREATE" and len(refused) < failures:
+            refused.append(verb)
+            raise basket.JetStreamError("error creating store for stream", code=10049)
+        return ask(verb, *args, **options)
+
+    monkeypatch.setattr(b._basket, "api", sometimes)
+    if failures < 5:
+        assert b.publish("x", 1) > 0
+    else:
+        begun = time.monotonic()
+        with pytest.raises(basket.BucketMissingError, match="creating store"):
+            b.publish("x", 1)
+        assert time.monotonic() - begun < 3 and len(refused) == 5
+
+
 def test_a_server_without_jetstream_is_told_as_such(tmp_path, basket_for):
     with _PlainServer(tmp_path) as url:
         b = basket_for(url, timeout=5.0)
