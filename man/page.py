@@ -22,6 +22,10 @@ watches them change."""
 _FILES = (
     ("/etc/zester/basket.toml", "the configuration; every setting with its default is in conf/basket.toml"),
     ("/var/lib/zester/node-id", "the pinned id of this peel"),
+    (
+        "/var/lib/zester/published.<peel id>",
+        "what the agent of this peel publishes, to delete what leaves the configuration while it is stopped",
+    ),
 )
 _VARIABLES = (
     ("BASKET_CONFIG", "the configuration file, where --config names none"),

@@ -90,7 +90,7 @@ TakeRun = Callable[[bytes, int, bytes, List[Any]], int]
 Gather = Callable[[List[Any]], None]
 """Called on the thread that waits with what has come since the last time."""
 
-PART = 250
+PART = 2000
 """Messages of a batch after which the one who waits begins to gather them, while the server still sends the rest."""
 
 

@@ -34,7 +34,7 @@ from basket import config, logs
 from basket.agent import daemon, deliver
 from basket.agent.daemon import Agent, _FilesChanged
 
-what, target, url = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+what, target, url, state = sys.argv[1], int(sys.argv[2]), sys.argv[3], sys.argv[4]
 logs.setup(stream=open(os.devnull, "w"))
 figures, count = [], 0
 
@@ -54,7 +54,7 @@ def step():
         os.kill(os.getpid(), signal.SIGTERM)
 
 def text(number):
-    lines = [f'[peel]\\nid = "soak-01"\\n[nats]\\nurl = "{url}"\\n[basket.functions]']
+    lines = [f'[peel]\\nid = "soak-01"\\nstate = "{state}"\\n[nats]\\nurl = "{url}"\\n[basket.functions]']
     if what == "refreshes":
         lines += [f'"fixed.f{n}" = {{ value = {n}, interval = "100ms" }}' for n in range(120)]
         lines += [f'"moving.f{n}" = {{ function = "system.uptime", interval = "100ms" }}' for n in range(80)]
@@ -93,7 +93,7 @@ print(json.dumps({"status": status, "figures": figures}))
 
 def run_agent(what, target, server):
     ended = subprocess.run(
-        [sys.executable, "-c", AGENT, what, str(target), server.url], capture_output=True, text=True, timeout=1800, cwd=ROOT
+        [sys.executable, "-c", AGENT, what, str(target), server.url, str(server.store)], capture_output=True, text=True, timeout=1800, cwd=ROOT
     )
     assert ended.returncode == 0, ended.stderr
     assert ended.stderr == ""

@@ -139,6 +139,7 @@ def test_the_first_run_shows_a_value(tmp_path, server, until):
     running = subprocess.Popen(argv(agent), env=environ, cwd=tmp_path, stderr=subprocess.PIPE)
     try:
         assert re.search(r"^web-01  [0-9.]+$", until(asked), flags=re.MULTILINE)
+        until((tmp_path / "zester-state").is_dir)  # here, and not where a newcomer may not write
     finally:
         running.terminate()
         running.communicate(timeout=20)
