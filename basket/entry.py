@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from typing import Any, NamedTuple, Optional, Tuple
 
-from basket.bus.record import Record, moment
+from basket.bus.record import Plain, moment
 from basket.codec import decode
 from basket.errors import BasketError, DecodeError
 
@@ -50,13 +50,13 @@ class Entry(_Told, _EntryFields):
     __slots__ = ()
 
 
-def entry(record: Record, peel_id: str, function: str, online: Optional[bool]) -> Entry:
+def entry(record: Plain, peel_id: str, function: str, online: Optional[bool]) -> Entry:
     """The Entry for a stored record; a value that cannot be decoded becomes its ``error`` and breaks nothing."""
     try:
         # Fields by number, and not through Entry(...): there may be thousands.
         return _new(Entry, (peel_id, function, decode(record[1]), record[2], record[3], online, None))
     except DecodeError as error:
-        return Entry(peel_id, function, None, record.revision, record.stamp, online, str(error))
+        return Entry(peel_id, function, None, record[2], record[3], online, str(error))
 
 
 class _ChangeFields(NamedTuple):

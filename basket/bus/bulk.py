@@ -17,7 +17,7 @@ from basket.bus import translate
 from basket.bus.bucket import Bucket
 from basket.bus.consumer import consumer_request, word
 from basket.bus.headers import NO_RESPONDERS, NOT_FOUND, Headers, header, status
-from basket.bus.record import Record, delivery, from_delivery, from_direct, take_direct_run
+from basket.bus.record import Plain, Record, delivery, from_delivery, from_direct, take_direct_run
 from basket.bus.waiters import BatchWaiter
 from basket.errors import BasketTimeoutError, BucketMissingError, JetStreamError, PermissionDeniedError
 
@@ -41,7 +41,7 @@ T = TypeVar("T")
 Each = Callable[[str, Record], Optional[T]]
 """Called with a key and its record."""
 
-Make = Callable[[List[Record]], Dict[str, Optional[T]]]
+Make = Callable[[Sequence[Plain]], Dict[str, Optional[T]]]
 """Makes of some records whatever is wanted, by any name that is the same for the same key; None of what is not wanted, and of
 markers of deletion."""
 
@@ -94,8 +94,8 @@ def read_keys(bucket: Bucket, keys: Iterable[str], each: Each[T], *, deadline: f
 def _keyed(bucket: Bucket, each: Each[T]) -> Make[T]:
     skip = len(bucket.spec.prefix)
 
-    def make(records: List[Record]) -> Dict[str, Optional[T]]:
-        return {record[0][skip:]: None if record[4] else each(record[0][skip:], record) for record in records}
+    def make(records: Sequence[Plain]) -> Dict[str, Optional[T]]:
+        return {record[0][skip:]: None if record[4] else each(record[0][skip:], Record._make(record)) for record in records}
 
     return make
 
@@ -171,11 +171,11 @@ def _by_pattern(bucket: Bucket, subject: str, make: Make[T], deadline: float) ->
         answer = _ask(bucket, body, make, found, deadline)
         if answer is None:
             return None
-        page: List[Record] = answer.taken
+        page: List[Plain] = answer.taken
         # The closing status says how many are left: a page ends where the size, or the server's own bound, is reached.
         if not page or header(answer.end_headers, "Nats-Num-Pending") in (None, "0"):
             return found
-        start = page[-1].revision + 1
+        start = page[-1][2] + 1
 
 
 def read_few(wanted: Sequence[Tuple[Bucket, str]], *, deadline: float) -> List[Optional[Record]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import datetime
 import re
-from typing import Any, List, Mapping, NamedTuple, Optional
+from typing import Any, List, Mapping, NamedTuple, Optional, Tuple
 
 from basket.bus.headers import Headers, header
 
@@ -38,6 +38,10 @@ class Record(NamedTuple):
     deleted: bool
 
 
+Plain = Tuple[str, bytes, int, Any, bool]
+"""A Record, or its fields alone, which cost less to make and to keep: many thousands are only passed through."""
+
+
 def from_direct(headers: Headers, data: bytes) -> Optional[Record]:
     """The record in one message of a direct get; None where it is none."""
     if isinstance(headers, bytes):
@@ -56,9 +60,9 @@ def from_direct(headers: Headers, data: bytes) -> Optional[Record]:
     return Record(name, data, int(sequence), header(headers, "Nats-Time-Stamp"), _is_marker(headers))
 
 
-def take_direct_run(chunk: bytes, at: int, common: bytes, records: List[Record]) -> int:
-    """Add the records of the whole messages of a direct get from ``at`` on, all of whose first lines begin with ``common``;
-    the place behind the last. Anything but plain values ends it: ``from_direct`` knows them all."""
+def take_direct_run(chunk: bytes, at: int, common: bytes, records: List[Plain]) -> int:
+    """Add the records (their fields alone) of the whole messages of a direct get from ``at`` on, all of whose first lines begin
+    with ``common``; the place behind the last. Anything but plain values ends it: ``from_direct`` knows them all."""
     skip, size = len(common), len(chunk)
     begins, match, add = chunk.startswith, _IN_BATCH.match, records.append
     while begins(common, at):
@@ -76,7 +80,7 @@ def take_direct_run(chunk: bytes, at: int, common: bytes, records: List[Record])
             name = subject.decode()
         except UnicodeDecodeError:
             break
-        add(_new(Record, (name, chunk[body:end], int(revision), stamp, False)))
+        add((name, chunk[body:end], int(revision), stamp, False))
         at = end + 2
     return at
 

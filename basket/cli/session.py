@@ -61,7 +61,7 @@ def check_target(args: argparse.Namespace, config: Config) -> Optional[FrozenSet
     from basket import target
 
     tree = target.parse(args.target, config.nodegroups)
-    if args.scope:
+    if args.scope and "{{" not in args.scope:
         try:
             target.parse(args.scope, config.nodegroups)
         except TargetError as error:

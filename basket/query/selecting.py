@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import datetime
 import time
-from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Set, TypeVar
+from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Sequence, Set, TypeVar
 
 from basket.bus import bulk
 from basket.bus.bucket import Bucket
-from basket.bus.record import Record, moment
+from basket.bus.record import Plain, Record, moment
 from basket.entry import Entry, Peel, entry
 from basket.keys import is_peel_id, join_key, split_key
 from basket.query import Alive, Entries, document
@@ -64,7 +64,7 @@ class Selector:
     def _of_function(self, name: str, matches: Matcher, online: Alive, deadline: float) -> Dict[str, Entry]:
         start, end = len(self._values.spec.prefix), -len(name) - 1
 
-        def make(records: List[Record]) -> Dict[str, Optional[Entry]]:
+        def make(records: Sequence[Plain]) -> Dict[str, Optional[Entry]]:
             return {
                 peel_id: None if record[4] else entry(record, peel_id, name, online(peel_id))
                 for record in records

@@ -93,7 +93,11 @@ print(json.dumps({"status": status, "figures": figures}))
 
 def run_agent(what, target, server):
     ended = subprocess.run(
-        [sys.executable, "-c", AGENT, what, str(target), server.url, str(server.store)], capture_output=True, text=True, timeout=1800, cwd=ROOT
+        [sys.executable, "-c", AGENT, what, str(target), server.url, str(server.store)],
+        capture_output=True,
+        text=True,
+        timeout=1800,
+        cwd=ROOT,
     )
     assert ended.returncode == 0, ended.stderr
     assert ended.stderr == ""

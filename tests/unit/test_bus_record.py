@@ -157,7 +157,7 @@ def test_a_run_gives_what_its_messages_give_one_by_one(stored, tail):
 def test_a_run_ends_before_anything_but_a_plain_value(odd):
     plain = _wire(_in_batch(), b"\x01")
     taken, left = _run(plain, _wire(odd, b"\x02"), plain)
-    assert [record.data for record in taken] == [b"\x01"]
+    assert [record[1] for record in taken] == [b"\x01"]
     assert left == _wire(odd, b"\x02") + plain
 
 
