@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Sequence
 
 import basket
-from basket import config as configuration
+from basket.addresses import redacted
 from basket.agent import deliver, ending, footprint
 from basket.agent.changes import compare
 from basket.agent.connection import Connection, open_basket
@@ -238,7 +238,7 @@ class Agent:
         self._stopping = True
 
     def _server_names(self) -> str:
-        return ",".join(configuration.redacted(url) for url in self._servers or self._running.config.nats.url)
+        return ",".join(redacted(url) for url in self._servers or self._running.config.nats.url)
 
     # -- the configuration ----------------------------------------------------------------------------------------------------
 

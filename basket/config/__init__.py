@@ -6,7 +6,6 @@ values; ``secrets``, ``scheduled``, ``targets``, ``templates`` and ``building`` 
 
 from __future__ import annotations
 
-from basket.addresses import check_url, redacted
 from basket.config.durations import duration
 from basket.config.loading import DEFAULT_FILE, load, parse
 from basket.config.sections import (
@@ -32,9 +31,7 @@ __all__ = [
     "Scheduled",
     "TemplateSection",
     "TlsSection",
-    "check_url",
     "duration",
     "load",
     "parse",
-    "redacted",
 ]
