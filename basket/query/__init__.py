@@ -6,21 +6,17 @@
 from __future__ import annotations
 
 import datetime
-from typing import TYPE_CHECKING, Any, Callable, Dict, FrozenSet, List, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Callable, Dict, FrozenSet, List, Mapping, Optional, Protocol
 
 from basket.codec import decode
+from basket.entry import Entry
 from basket.errors import DecodeError
 
 if TYPE_CHECKING:
-    from typing import Protocol
-
     from basket.bus.record import Record
-    from basket.entry import Entry
     from basket.target import Target
-else:
-    Protocol = object
 
-Entries = Dict[str, Dict[str, "Entry"]]
+Entries = Dict[str, Dict[str, Entry]]
 """Function -> peel id -> entry."""
 
 Alive = Callable[[str], Optional[bool]]
