@@ -33,6 +33,9 @@ PAGE_BYTES = 32 << 20
 HEARTBEAT = 1.0
 """Seconds without a delivery after which the server tells how far it came."""
 
+SETTLE = 0.3
+"""Seconds for which values that were there, and seem to have gone, may still come with their new ones."""
+
 BATCHED_SINCE = (2, 11)
 END_OF_BATCH = 204
 
@@ -228,14 +231,17 @@ def consume(bucket: Bucket, subjects: List[str], *, deadline: float, headers_onl
 def _consume_once(bucket: Bucket, subjects: List[str], headers_only: bool, deadline: float) -> Optional[List[Record]]:
     """None where the connection went meanwhile: all over again on the next one."""
     records: List[Record] = []
-    done = threading.Event()
-    lost = threading.Event()
+    near, done, lost = threading.Event(), threading.Event(), threading.Event()
     subjects_come: Set[bytes] = set()
     expected: List[float] = [float("inf")]
 
+    def end() -> None:
+        done.set()
+        near.set()
+
     def gone() -> None:
         lost.set()
-        done.set()
+        end()
 
     def receive(about: bytes, reply: bytes, headers: Headers, data: bytes) -> None:
         place = delivery(reply)
@@ -244,16 +250,19 @@ def _consume_once(bucket: Bucket, subjects: List[str], headers_only: bool, deadl
             if told is not None and reply:
                 bucket.link.send(reply.decode(), b"")
             elif told is not None and told.last == len(records) and not told.stalled:
-                done.set()  # what was still to come has been removed meanwhile
+                end()  # what was still to come has been removed meanwhile
             return
         record = from_delivery(about, reply, headers, data)
         if record is not None:
             records.append(record)
             subjects_come.add(about)
             # With busy writers it goes on without end. Of a key that is written anew the old value is gone and the new one still
-            # to come, so as many keys as there were at the beginning are what there was.
-            if place.pending == 0 or len(subjects_come) >= expected[0]:
-                done.set()
+            # to come, so as many keys as there were at the beginning are what there was. That nothing is pending at a moment
+            # says less: the server's count may be late then.
+            if len(subjects_come) >= expected[0]:
+                end()
+            elif place.pending == 0:
+                near.set()
 
     name = uuid.uuid4().hex  # not to be guessed: who knows it may remove the consumer
     inbox, leave = bucket.link.open_inbox(receive, deadline=deadline, lost=gone)
@@ -261,10 +270,12 @@ def _consume_once(bucket: Bucket, subjects: List[str], headers_only: bool, deadl
         answer = _create_consumer(bucket, name, inbox, subjects, headers_only, deadline)
         expected[0] = int(answer.get("num_pending", 0)) + int((answer.get("delivered") or {}).get("consumer_seq", 0))
         try:
-            if len(subjects_come) < expected[0] and not done.wait(max(0.0, deadline - time.monotonic())):
-                raise BasketTimeoutError(
-                    f"bucket {bucket.spec.name!r}: only {len(records)} of {expected[0]} values came before the deadline"
-                )
+            if len(subjects_come) < expected[0]:
+                if not near.wait(max(0.0, deadline - time.monotonic())):
+                    raise BasketTimeoutError(
+                        f"bucket {bucket.spec.name!r}: only {len(records)} of {expected[0]} values came before the deadline"
+                    )
+                done.wait(SETTLE)
         finally:
             bucket.link.send(f"$JS.API.CONSUMER.DELETE.{bucket.spec.stream}.{name}", b"")
     finally:

@@ -122,6 +122,28 @@ def test_history_gives_the_last_value_only(shared_server, basket_for, unique):
     assert {peel_id: document["round"] for peel_id, document in found.items()} == {unique: 7}
 
 
+def test_a_consumer_read_while_all_is_written_anew_misses_nothing(shared_server, basket_for, unique):
+    """For readers who may not list the keys: of each key the old value may be gone and the new one still to come."""
+    writer, reader = basket_for(shared_server, unique), basket_for(shared_server, f"{unique}-r")
+    values = {f"f{number}": number for number in range(400)}
+    writer.publish_many(values)
+    stop = threading.Event()
+
+    def write():
+        while not stop.is_set():
+            writer.publish_many(values)
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        for _ in range(250):
+            records = bulk.consume(reader._basket, [f"$KV.basket.{unique}.>"], deadline=_soon())
+            assert len({record.subject for record in records}) == len(values)
+    finally:
+        stop.set()
+        thread.join(20)
+
+
 def test_reading_while_others_write_gives_each_key_once(many, unique):
     stop = threading.Event()
     errors = []
