@@ -50,6 +50,8 @@ _NO_DEFAULT: Any = object()
 _LONGEST = threading.TIMEOUT_MAX / 2
 _AGES = 1e9  # seconds, a third of a century: longer ago is as long ago as ever
 
+_SCOPES = 32  # of callers, remembered as they were filled in
+
 T = TypeVar("T")
 
 
@@ -75,6 +77,7 @@ class Basket:
         self._peel_id = peel_id
         self._scope_source = (scope, fill)
         self._scope: Optional[Tuple[object, Optional[Target]]] = None
+        self._filled: Tuple[object, Dict[str, str]] = (None, {})
         self._link = Link(settings)
         self._basket = Bucket(self._link, BucketSpec(VALUES, "Peel-to-peel data sharing", replicas=replicas))
         self._facts = Bucket(self._link, BucketSpec(FACTS, "Peel fact data (system information)", history=5, replicas=replicas))
@@ -417,7 +420,14 @@ class Basket:
         return tree if narrow is None else all_of(tree, narrow)
 
     def _narrowed(self, scope: str) -> Optional[Target]:
-        text = self._scope_source[1](scope)
+        source = self._scope_source
+        known = self._filled
+        if known[0] is not source or len(known[1]) > _SCOPES:
+            known = self._filled = (source, {})
+        # Filled in once, as the configured one is: a fact may take two seconds to find out.
+        text = known[1].get(scope)
+        if text is None:
+            text = known[1][scope] = source[1](scope)
         return parse(text, self.groups) if text.strip() else None
 
     def _answer(self, functions: Optional[Sequence[str]], ask: Callable[[Source], T]) -> T:

@@ -140,7 +140,7 @@ class Bucket:
         try:
             config = self.info(deadline=deadline).get("config", {})
         except PermissionDeniedError:  # what it asks for next tells
-            self._hidden_on = self.link.epoch
+            self.found_hidden()
             return
         except BucketMissingError:
             self.absent(deadline=deadline, make=False)
@@ -154,6 +154,10 @@ class Bucket:
         """Whether we may not ask about the bucket itself, nor have its keys listed, as a reader of some functions only. The
         next connection may be allowed more."""
         return self._hidden_on == self.link.epoch
+
+    def found_hidden(self) -> None:
+        """The server has refused to tell of the bucket itself, or of its keys."""
+        self._hidden_on = self.link.epoch
 
     def clock_ahead(self, *, deadline: float) -> float:
         """Seconds by which the server's clock is ahead of ours, to about half a round trip."""

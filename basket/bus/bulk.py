@@ -71,7 +71,7 @@ def read_parts(bucket: Bucket, pattern: str, make: Make[T], *, deadline: float) 
     found = _by_pattern(bucket, subject, make, deadline) if _batches(bucket) and not _mostly_history(bucket, deadline) else None
     if found is None:
         bucket.require(deadline=deadline)
-        there = [] if bucket.hidden else bucket.subjects(pattern, deadline=deadline)
+        there = _listed(bucket, pattern, deadline)
         records = consume(bucket, [subject], deadline=deadline)
         found = make(records + _passed_over(bucket, there, records, deadline))
     return _present(found)
@@ -85,13 +85,32 @@ def read_keys(bucket: Bucket, keys: Iterable[str], each: Each[T], *, deadline: f
     found: Dict[str, Optional[T]] = {}
     for start in range(0, len(wanted), MOST_SUBJECTS):
         part = wanted[start : start + MOST_SUBJECTS]
-        answer = None
-        if _batches(bucket):
+        while part and _batches(bucket):
             answer = _ask(bucket, {"multi_last": [bucket.spec.prefix + key for key in part]}, make, found, deadline)
-        if answer is None:  # what a server before 2.11 offers for a list of keys
+            if answer is None:
+                break
+            if _is_whole(answer):
+                part = []
+                continue
+            # The server stops where an answer gets too large, and says how many are left.
+            come = {record[0] for record in answer.taken}
+            left = [key for key in part if bucket.spec.prefix + key not in come]
+            if len(left) == len(part):
+                raise JetStreamError(f"bucket {bucket.spec.name!r}: {len(left)} values are there, and none of them came")
+            part = left
+        if part:  # what a server before 2.11 offers for a list of keys
             singly = read_few([(bucket, key) for key in part], deadline=deadline)
             found.update(make([record for record in singly if record is not None]))
     return _present(found)
+
+
+def _listed(bucket: Bucket, pattern: str, deadline: float) -> List[str]:
+    if not bucket.hidden:
+        try:
+            return bucket.subjects(pattern, deadline=deadline)
+        except PermissionDeniedError:  # as a reader of some functions only
+            bucket.found_hidden()
+    return []
 
 
 def _keyed(bucket: Bucket, each: Each[T]) -> Make[T]:
@@ -146,6 +165,11 @@ def _ask(
     raise bucket.unanswered()
 
 
+def _is_whole(answer: BatchWaiter) -> bool:
+    """Whether the closing status says that nothing is left."""
+    return header(answer.end_headers, "Nats-Num-Pending") in (None, "0")
+
+
 def _passed_over(bucket: Bucket, there: Iterable[str], records: List[Record], deadline: float) -> List[Record]:
     """What a consumer did not deliver of the keys that were there before: of a key that is written again in the meantime the
     old value is gone, and the new one stands behind the end."""
@@ -176,7 +200,7 @@ def _by_pattern(bucket: Bucket, subject: str, make: Make[T], deadline: float) ->
             return None
         page: List[Plain] = answer.taken
         # The closing status says how many are left: a page ends where the size, or the server's own bound, is reached.
-        if not page or header(answer.end_headers, "Nats-Num-Pending") in (None, "0"):
+        if not page or _is_whole(answer):
             return found
         start = page[-1][2] + 1
 
@@ -234,6 +258,10 @@ def _consume_once(bucket: Bucket, subjects: List[str], headers_only: bool, deadl
     near, done, lost = threading.Event(), threading.Event(), threading.Event()
     subjects_come: Set[bytes] = set()
     expected: List[float] = [float("inf")]
+    pending = [0]
+
+    def complete() -> bool:
+        return not pending[0] and len(subjects_come) >= expected[0]
 
     def end() -> None:
         done.set()
@@ -256,12 +284,12 @@ def _consume_once(bucket: Bucket, subjects: List[str], headers_only: bool, deadl
         if record is not None:
             records.append(record)
             subjects_come.add(about)
-            # With busy writers it goes on without end. Of a key that is written anew the old value is gone and the new one still
-            # to come, so as many keys as there were at the beginning are what there was. That nothing is pending at a moment
-            # says less: the server's count may be late then.
-            if len(subjects_come) >= expected[0]:
+            # With busy writers it goes on without end, and each sign alone may deceive: of a key that is written anew the old
+            # value is gone and the new one still to come while the server counts nothing pending; a new key counts like an old.
+            pending[0] = place.pending
+            if complete():
                 end()
-            elif place.pending == 0:
+            elif not place.pending or len(subjects_come) >= expected[0]:
                 near.set()
 
     name = uuid.uuid4().hex  # not to be guessed: who knows it may remove the consumer
@@ -270,7 +298,7 @@ def _consume_once(bucket: Bucket, subjects: List[str], headers_only: bool, deadl
         answer = _create_consumer(bucket, name, inbox, subjects, headers_only, deadline)
         expected[0] = int(answer.get("num_pending", 0)) + int((answer.get("delivered") or {}).get("consumer_seq", 0))
         try:
-            if len(subjects_come) < expected[0]:
+            if not complete():
                 if not near.wait(max(0.0, deadline - time.monotonic())):
                     raise BasketTimeoutError(
                         f"bucket {bucket.spec.name!r}: only {len(records)} of {expected[0]} values came before the deadline"

@@ -253,12 +253,15 @@ class Connection:
     async def _probe(self) -> None:
         """A request went unanswered: is anybody there at all?"""
         client = self._client
+        begun = time.monotonic()
         try:
             if client is not None:
                 await client.flush(timeout=PROBE_TIMEOUT)
         except Exception:
-            log.info("the server does not answer a ping, replacing the connection")
             assert client is not None
+            if client.heard > begun and not client.is_closed:
+                return  # a slow line, and the pong stands behind all that is on its way
+            log.info("the server does not answer a ping, replacing the connection")
             self.broken(client)
             await client.end(0.1)
         finally:

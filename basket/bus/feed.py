@@ -164,6 +164,13 @@ class Feed:
             self._replaying -= 1
             self._changed.notify_all()
 
+    def set_current_for(self, wishes: int) -> None:
+        """The copy holds what was wanted when there were so many wishes; if there are no more by now, it is current."""
+        with self._changed:
+            if wishes == self.wishes:
+                self._current, self._error = True, None
+                self._changed.notify_all()
+
     def set_current(self, current: bool, error: Optional[BasketError] = None) -> None:
         """Whether the copy is complete now, and if not, why. For the follower."""
         with self._changed:

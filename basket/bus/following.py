@@ -106,11 +106,9 @@ class Follower:
         if self._snapshot is None or not all(consumer.caught_up for consumer in self._consumers):
             return
         table, self._snapshot = self._snapshot, None
-        asked_since = self._wishes != self._feed.wishes
-        self._feed.filled = not asked_since
+        self._feed.filled = self._wishes == self._feed.wishes
         self._feed.replace(table)
-        if not asked_since:
-            self._feed.set_current(True)
+        self._feed.set_current_for(self._wishes)
 
     def nothing_left(self) -> None:
         """The bucket is not there any more."""

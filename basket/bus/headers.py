@@ -35,8 +35,9 @@ class Reply(NamedTuple):
 def status(headers: Headers) -> int:
     """The inline status of a header block, 0 where there is none.
 
-    What was read from a stream has none either, whatever its writer put there: the server names the stream in it, and
-    otherwise one peel's value could pass for the end of everybody's.
+    What was read from a stream has none either, whatever its writer put there: the server numbers it, and otherwise one peel's
+    value could pass for the end of everybody's. (Not the header before that: a block that its writer left without its end
+    swallows the first that the server appends.)
     """
     if not headers:
         return 0
@@ -44,7 +45,7 @@ def status(headers: Headers) -> int:
         code: Any = headers[9:12] if headers[8:9] == b" " else b""
     else:
         code = headers.get("Status", "")
-    if not code or not code.isdigit() or header(headers, "Nats-Stream") is not None:
+    if not code or not code.isdigit() or header(headers, "Nats-Sequence") is not None:
         return 0
     return int(code)
 

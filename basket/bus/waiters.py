@@ -298,11 +298,11 @@ class Pending:
     def drop_all(self) -> None:
         """The connection they wait on is gone."""
         waiters, self._waiters = self._waiters, {}
-        for waiter in waiters.values():
+        for waiter in list(waiters.values()):  # some may be forgotten meanwhile
             waiter.drop()
 
     def fail_all(self, error: Callable[[], BasketError]) -> None:
         """End them all, each with an error of its own."""
         waiters, self._waiters = self._waiters, {}
-        for waiter in waiters.values():
+        for waiter in list(waiters.values()):
             waiter.fail(error())

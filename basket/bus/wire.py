@@ -11,6 +11,7 @@ import asyncio
 import inspect
 import logging
 import re
+import time
 from typing import Any, Callable, Coroutine, Dict, List, Optional, Sequence, Set, Tuple
 
 from nats.aio.client import Client
@@ -51,11 +52,15 @@ next, and that is what costs."""
 
 
 class _LargeReads(TcpTransport):  # type: ignore[misc]
+    heard = 0.0
+
     async def connect(self, uri: Any, buffer_size: int, connect_timeout: int) -> None:
         await super().connect(uri, READ_AT_ONCE, connect_timeout)
 
     async def read(self, buffer_size: int) -> Any:
-        return await super().read(READ_AT_ONCE)
+        data = await super().read(READ_AT_ONCE)
+        self.heard = time.monotonic()
+        return data
 
     def __bool__(self) -> bool:
         return True  # nats-py would make one of its own otherwise
@@ -89,6 +94,11 @@ class WireClient(Client):  # type: ignore[misc]
         """The server's version, e.g. (2, 11, 3); empty where it did not say."""
         found = re.match(r"v?(\d+)\.(\d+)\.(\d+)", str(self._server_info.get("version", "")))
         return tuple(int(part) for part in found.groups()) if found else ()
+
+    @property
+    def heard(self) -> float:
+        """When anything last came (``time.monotonic()``); 0 where that is not known."""
+        return getattr(self._transport, "heard", 0.0)
 
     @property
     def asks_who(self) -> bool:
@@ -176,6 +186,12 @@ class WireClient(Client):  # type: ignore[misc]
                 receiver(bytes(subject), bytes(reply), headers, data)
             except Exception:  # it would end nats-py's reading for good, with the connection seeming alive
                 log.exception("a receiver failed")
+
+    async def _process_pong(self) -> None:
+        try:
+            await super()._process_pong()
+        except asyncio.InvalidStateError:  # it comes after its time, and nats-py would end its reading over it
+            self._pings_outstanding = 0
 
     def _remove_sub(self, sid: int, max_msgs: int = 0) -> None:
         self._receivers.pop(sid, None)

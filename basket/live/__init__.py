@@ -82,7 +82,11 @@ class Live:
             self._watches.append((watch, tree))
             outdated = scopes != self._scopes
         if outdated:
-            watch.retarget(tree(), lambda: self._feed(self._facts))
+            try:
+                watch.retarget(tree(), lambda: self._feed(self._facts))
+            except BaseException:
+                self._forget(watch)
+                raise
         return watch.start(deadline, callback)
 
     def _seen(self, deadline: float, *buckets: Bucket) -> None:
@@ -96,6 +100,8 @@ class Live:
 
     def rescope(self) -> None:
         """The scope or the named groups changed: every watch follows."""
+        if self._generation != loops.generation:  # what watches there are is the parent's, and so may be a lock held there
+            return
         with self._lock:
             self._scopes += 1
             watches = list(self._watches)
@@ -154,6 +160,8 @@ class Live:
 
     def stop_serving(self) -> None:
         """Withdraw the resolve service, if it is offered."""
+        if self._generation != loops.generation:
+            return
         with self._lock:
             service, self._service = self._service, None
         if service is not None:

@@ -52,6 +52,7 @@ class Watch:
         self._dirty: Dict[str, None] = {}
         self._ready: Deque[Change] = collections.deque()
         self._delivered: Dict[Tuple[str, str], Record] = {}
+        self._failed: Set[str] = set()
         self._ended = False
         self._wanting: List[Feed] = []
         self._thread: Optional[threading.Thread] = None
@@ -174,7 +175,16 @@ class Watch:
                 peel_id = next(iter(self._dirty))
                 del self._dirty[peel_id]
                 aim = self._aim
-            self._ready.extend(self._differences(peel_id, aim))
+            try:
+                self._ready.extend(self._differences(peel_id, aim))
+            except TargetError:
+                # The next look has a matcher with time left; once only, for some patterns use up any.
+                with self._condition:
+                    if peel_id not in self._failed:
+                        self._failed.add(peel_id)
+                        self._dirty[peel_id] = None
+                raise
+            self._failed.discard(peel_id)
 
     def _call_back(self, callback: Callable[[Change], Any]) -> None:
         while True:

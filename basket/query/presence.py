@@ -54,25 +54,13 @@ class Presence:
         ``fresh`` refuses a list that is some seconds old.
         """
         if len(peel_ids) > FEW:
-            return self._all(deadline, fresh)
+            return self.listed(deadline=deadline, fresh=fresh)
         try:
             return frozenset(bulk.read_keys(self._bucket, peel_ids, bulk.as_stored, deadline=deadline)).__contains__
         except NOBODY_KNOWS:
             if fresh:
                 raise
             return _unknown
-
-    def listed(self, *, deadline: float, fresh: bool = False) -> Alive:
-        """The same for peels that are not known yet: the list is fetched when it is first asked for one, which may be while the
-        values of the others are still on their way."""
-        alive: List[Alive] = []
-
-        def online(peel_id: str) -> Optional[bool]:
-            if not alive:
-                alive.append(self._all(deadline, fresh))
-            return alive[0](peel_id)
-
-        return online
 
     def beside(
         self, wanted: List[Tuple[Bucket, str]], peel_ids: List[str], *, deadline: float, insist: bool
@@ -97,7 +85,8 @@ class Presence:
         except NOBODY_KNOWS:
             return None
 
-    def _all(self, deadline: float, fresh: bool) -> Alive:
+    def listed(self, *, deadline: float, fresh: bool = False) -> Alive:
+        """As ``of``, of peels that are not known yet, which may be all."""
         if fresh or len(self._list) <= FEW or self._clock() - self._listed_at > LIST_AGE:
             begun = self._clock()
             try:

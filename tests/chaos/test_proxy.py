@@ -11,6 +11,7 @@ from breaking import consumers
 from harness import LONG, PAUSE, open_files, ours, wait_for
 
 import basket
+from basket.codec import encode
 
 pytestmark = pytest.mark.chaos
 
@@ -245,3 +246,18 @@ def test_the_agent_behind_a_bad_link_ends_up_with_the_newest_of_each(server, pro
     assert seen == sorted(seen), "an older value came after a newer one"
     watch.stop()
     assert agent.end()[0] == 0
+
+
+def test_a_large_answer_over_a_narrow_link_is_waited_for(server, proxy_for, basket_for):
+    """Fails where a ping whose answer stands behind all the data counts as lost: the connection, and the answer, would begin anew
+    for ever."""
+    writer = basket_for(server)
+    values = {f"p-{i:02}.custom.large": encode(bytes(100_000)) for i in range(80)}
+    assert writer._basket.put_many(values, deadline=time.monotonic() + LONG)[1] == {}
+    proxy = proxy_for(server)
+    proxy.bandwidth = 1_200_000
+    reader = basket_for(proxy.url, timeout=LONG)
+    begun = time.monotonic()
+    assert len(reader.get("*", "custom.large")) == 80
+    assert time.monotonic() - begun > 4, "otherwise no ping was sent, and this shows nothing"
+    assert reader.connections == 1

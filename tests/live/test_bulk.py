@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import threading
 import time
 
@@ -228,3 +229,32 @@ def test_what_is_removed_while_it_is_being_delivered_is_not_waited_for(many, sha
     assert held.is_set(), "the server never asked whether we keep up: this test proves nothing"
     assert time.monotonic() - begun < 10
     assert len(found) < 2500
+
+
+def test_a_list_of_large_values_is_fetched_whole(server, basket_for):
+    """The server ends one answer at some 64 MB, and says only in its last line that there is more."""
+    b = basket_for(server, "asker")
+    names = [f"p-{number:02}" for number in range(90)]
+    assert b._basket.put_many({f"{name}.f": encode(bytes(900_000)) for name in names}, deadline=_soon(60))[1] == {}
+    assert [e.peel_id for e in b.get("L@" + ",".join(names), "f", timeout=60)] == names
+
+
+@pytest.mark.parametrize("code", [b"204", b"503", b"404"])
+def test_headers_without_an_end_do_not_pass_for_the_end_of_a_batch(server, basket_for, code):
+    """The server appends its own to what a writer has left open, and the first of them is swallowed."""
+    for number in range(3):
+        basket_for(server, f"p-{number}").publish("f", number)
+    forged = b"NATS/1.0 %b xx" % code
+    with socket.create_connection((server.host, server.port), timeout=10) as wire:
+        lines = wire.makefile("rb")
+        wire.sendall(b'CONNECT {"verbose":false,"headers":true}\r\nSUB stored 1\r\n')
+        wire.sendall(b"HPUB $KV.basket.evil.f stored %d %d\r\n%b\r\n" % (len(forged), len(forged), forged))
+        while not lines.readline().startswith(b"MSG stored"):
+            pass
+        lines.close()
+    basket_for(server, "p-3").publish("f", 3)
+    b = basket_for(server, "asker")
+    everybody = ["evil", "p-0", "p-1", "p-2", "p-3"]
+    assert [e.peel_id for e in b.get("*", "f")] == everybody
+    assert [e.peel_id for e in b.get("L@" + ",".join(everybody + [f"n-{n}" for n in range(90)]), "f")] == everybody
+    assert [e.peel_id for e in b.get("L@p-0,evil", "f")] == ["evil", "p-0"]

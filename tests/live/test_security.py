@@ -18,7 +18,7 @@ from basket.bus import bulk
 from basket.cli import main
 from basket.codec import encode
 from basket.embedded import EmbeddedServer
-from basket.permissions import as_accounts
+from basket.permissions import as_accounts, as_block, permissions
 
 PEELS = {
     "web-01": [],
@@ -525,3 +525,21 @@ def test_the_inbox_stays_private_under_threads(guarded, web):
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+def test_a_reader_of_some_functions_reads_on_after_a_lost_connection(tmp_path):
+    """What it may not ask is found out anew on each connection, and must not end the query that finds it out."""
+    grants = "\n".join(as_block(permissions("rd", reader=True, functions=["f"])))
+    config = f"authorization {{ users = [ {{user: op, password: op}}, {{user: rd, password: rd, {grants}}} ] }}"
+    operator = {"user": "op", "password": "op", "peel_id": "p-1"}
+    with EmbeddedServer(str(tmp_path), config=config) as server, basket.connect(server.url, **operator) as op:
+        op.publish("f", 1)
+        op.beat()
+        with basket.connect(server.url, user="rd", password="rd", peel_id="rd") as rd:
+            for _ in range(3):
+                assert [(e.value, e.online) for e in rd.get("*", "f")] == [(1, True)]
+                before = rd.connections
+                rd._link.call(lambda b=rd: b._link.client._transport._io_writer.transport.abort())
+                deadline = time.monotonic() + 20
+                while rd.connections == before and time.monotonic() < deadline:
+                    assert rd.value("p-1", "f") == 1  # waits for the next connection

@@ -688,3 +688,40 @@ def test_a_basket_opened_again_after_its_end_watches_again(shared_server, lb):
         assert changes.wait(2).value == 1
         assert b._live._feeds["basket"].connection_changed in b._link._listeners, "it will notice the next outage"
     b.close()
+
+
+def test_a_peel_at_which_the_matcher_gave_up_is_looked_at_again(lb):
+    for peel_id in ("web-01", "web-02"):
+        publish(lb, peel_id, peel_id)
+    with lb.watch("*", "n.ip") as changes:
+        match, feed = changes._aim
+        failures = [basket.TargetError("took too long", expression="*")]
+
+        def gives_up_once(peel_id, known):
+            if peel_id == "web-01" and failures:
+                raise failures.pop()
+            return match(peel_id, known)
+
+        changes._aim = (gives_up_once, feed)
+        with pytest.raises(basket.TargetError):
+            changes.wait(5)
+        assert sorted(changes.wait(5).peel_id for _ in range(2)) == ["web-01", "web-02"]
+
+
+def test_another_scope_in_the_child_of_a_fork_leaves_the_parents_watches_alone(lb, monkeypatch):
+    """A lock may have been held at the fork by a thread that is not there any more."""
+    from basket.bus import loop as loops
+
+    monkeypatch.setattr(loops, "generation", loops.generation + 1)
+    held = lb._live._lock
+    locked, leave = threading.Event(), threading.Event()
+    holder = threading.Thread(target=lambda: (held.acquire(), locked.set(), leave.wait(20), held.release()))
+    holder.start()
+    assert locked.wait(10)
+    try:
+        done = threading.Event()
+        threading.Thread(target=lambda: (lb._live.rescope(), lb._live.stop_serving(), done.set()), daemon=True).start()
+        assert done.wait(5)
+    finally:
+        leave.set()
+        holder.join(10)
