@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CONFIGURATION = """
 [peel]
 id = "bench-{heartbeat}"
+state = "{state}"
 [nats]
 url = "{url}"
 [agent]
@@ -69,7 +70,7 @@ def idle(fleet: Fleet, sizes: Sizes) -> Iterator[Figure]:
 
     def agent(heartbeat: int) -> int:
         file = directory / f"heartbeat-{heartbeat}.toml"
-        file.write_text(CONFIGURATION.format(url=fleet.server.url, heartbeat=heartbeat))
+        file.write_text(CONFIGURATION.format(url=fleet.server.url, heartbeat=heartbeat, state=directory))
         return start("-m", "basket", "agent", "--config", str(file))
 
     try:
