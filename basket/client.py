@@ -50,7 +50,7 @@ _NO_DEFAULT: Any = object()
 _LONGEST = threading.TIMEOUT_MAX / 2
 _AGES = 1e9  # seconds, a third of a century: longer ago is as long ago as ever
 
-_SCOPES = 32  # of callers, remembered as they were filled in
+_SCOPES = 32  # that are remembered as they were filled in
 
 T = TypeVar("T")
 
@@ -76,8 +76,7 @@ class Basket:
         self.groups: Mapping[str, str] = groups or {}
         self._peel_id = peel_id
         self._scope_source = (scope, fill)
-        self._scope: Optional[Tuple[object, Optional[Target]]] = None
-        self._filled: Tuple[object, Dict[str, str]] = (None, {})
+        self._narrowings: Tuple[object, Dict[str, Optional[Target]]] = (None, {})
         self._link = Link(settings)
         self._basket = Bucket(self._link, BucketSpec(VALUES, "Peel-to-peel data sharing", replicas=replicas))
         self._facts = Bucket(self._link, BucketSpec(FACTS, "Peel fact data (system information)", history=5, replicas=replicas))
@@ -148,16 +147,12 @@ class Basket:
     @property
     def scope(self) -> Optional[Target]:
         """The configured scope as a tree, with this peel's facts filled in; None where there is none."""
-        source, scope = self._scope_source, self._scope
-        if scope is None or scope[0] is not source:
-            # With what it was made from: another thread may have come with another scope meanwhile.
-            scope = self._scope = (source, self._narrowed(source[0]))
-        return scope[1]
+        return self._narrowed(self._scope_source[0])
 
     def rescope(self, scope: str, groups: Mapping[str, str], fill: Optional[Callable[[str], str]] = None) -> None:
         """Take another scope and other named groups from the next query on, and another way to ``fill`` in scopes where one is
         given: the configuration or the facts changed."""
-        self.groups, self._scope_source, self._scope = groups, (scope, fill or self._scope_source[1]), None
+        self.groups, self._scope_source = groups, (scope, fill or self._scope_source[1])
         self._live.rescope()
 
     # -- writing ----------------------------------------------------------------------------------------------------------
@@ -421,14 +416,15 @@ class Basket:
 
     def _narrowed(self, scope: str) -> Optional[Target]:
         source = self._scope_source
-        known = self._filled
+        known = self._narrowings
         if known[0] is not source or len(known[1]) > _SCOPES:
-            known = self._filled = (source, {})
-        # Filled in once, as the configured one is: a fact may take two seconds to find out.
-        text = known[1].get(scope)
-        if text is None:
-            text = known[1][scope] = source[1](scope)
-        return parse(text, self.groups) if text.strip() else None
+            # With what they were made from: a thread that fills in an older one must not have the last word.
+            known = self._narrowings = (source, {})
+        if scope not in known[1]:
+            # Filled in once: a fact may take two seconds to find out.
+            text = source[1](scope)
+            known[1][scope] = parse(text, self.groups) if text.strip() else None
+        return known[1][scope]
 
     def _answer(self, functions: Optional[Sequence[str]], ask: Callable[[Source], T]) -> T:
         """From the mirror where it covers these functions (None: all), else from the server."""

@@ -84,24 +84,28 @@ def read_keys(bucket: Bucket, keys: Iterable[str], each: Each[T], *, deadline: f
     wanted = list(dict.fromkeys(keys))
     found: Dict[str, Optional[T]] = {}
     for start in range(0, len(wanted), MOST_SUBJECTS):
-        part = wanted[start : start + MOST_SUBJECTS]
-        while part and _batches(bucket):
-            answer = _ask(bucket, {"multi_last": [bucket.spec.prefix + key for key in part]}, make, found, deadline)
-            if answer is None:
-                break
-            if _is_whole(answer):
-                part = []
-                continue
-            # The server stops where an answer gets too large, and says how many are left.
-            come = {record[0] for record in answer.taken}
-            left = [key for key in part if bucket.spec.prefix + key not in come]
-            if len(left) == len(part):
-                raise JetStreamError(f"bucket {bucket.spec.name!r}: {len(left)} values are there, and none of them came")
-            part = left
-        if part:  # what a server before 2.11 offers for a list of keys
-            singly = read_few([(bucket, key) for key in part], deadline=deadline)
+        left = _by_list(bucket, wanted[start : start + MOST_SUBJECTS], make, found, deadline)
+        if left:  # what a server before 2.11 offers for a list of keys
+            singly = read_few([(bucket, key) for key in left], deadline=deadline)
             found.update(make([record for record in singly if record is not None]))
     return _present(found)
+
+
+def _by_list(bucket: Bucket, keys: List[str], make: Make[T], found: Dict[str, Optional[T]], deadline: float) -> List[str]:
+    """Add what batches give for these keys to ``found``; the keys that have to be asked for in another way."""
+    while _batches(bucket):
+        answer = _ask(bucket, {"multi_last": [bucket.spec.prefix + key for key in keys]}, make, found, deadline)
+        if answer is None:
+            break
+        if _is_whole(answer):
+            return []
+        # The server stops where an answer gets too large, and says how many are left.
+        come = {record[0] for record in answer.taken}
+        left = [key for key in keys if bucket.spec.prefix + key not in come]
+        if len(left) == len(keys):
+            raise JetStreamError(f"bucket {bucket.spec.name!r}: {len(left)} values are there, and none of them came")
+        keys = left
+    return keys
 
 
 def _listed(bucket: Bucket, pattern: str, deadline: float) -> List[str]:

@@ -144,14 +144,14 @@ class Feed:
 
     def connection_changed(self) -> None:
         """The link was lost, or made anew, or closed: what is known may be out of date."""
-        self.set_current(False)
+        self._interrupt()
         if self.link.state == CLOSED and self._follower is not None:
             self._follower.end()  # now: before its task runs, the connection will be closed
         if self._again is not None:
             self._again.set()
 
     def _restart(self) -> None:
-        self.set_current(False)
+        self._interrupt()
         if self._task is None or self._task.done():
             self._again = asyncio.Event()
             self._task = asyncio.ensure_future(self._run())
@@ -164,18 +164,18 @@ class Feed:
             self._replaying -= 1
             self._changed.notify_all()
 
-    def set_current_for(self, wishes: int) -> None:
-        """The copy holds what was wanted when there were so many wishes; if there are no more by now, it is current."""
+    def complete(self, wishes: int) -> None:
+        """The copy holds what was wanted when there were so many wishes; if there are no more by now, it is current. For the
+        follower."""
         with self._changed:
             if wishes == self.wishes:
                 self._current, self._error = True, None
                 self._changed.notify_all()
 
-    def set_current(self, current: bool, error: Optional[BasketError] = None) -> None:
-        """Whether the copy is complete now, and if not, why. For the follower."""
+    def _interrupt(self, error: Optional[BasketError] = None) -> None:
+        """The copy may be out of date from now on."""
         with self._changed:
-            self._current = current
-            self._error = error
+            self._current, self._error = False, error
             self._changed.notify_all()
 
     async def _run(self) -> None:
@@ -194,14 +194,14 @@ class Feed:
             self._follower = follower
             try:
                 await follower.follow(self._again)
-                self.set_current(False)
+                self._interrupt()
                 if follower.complete:
                     delay = RETRY_FIRST
             except Exception as error:
                 # nats-py's own come where the connection has just been closed; one that got away would end this for good.
                 ours = error if isinstance(error, BasketError) else UnreachableError(f"the connection was lost: {error!r}")
                 log.info("watching bucket %r: %s", self.bucket.spec.name, ours)
-                self.set_current(False, ours)
+                self._interrupt(ours)
                 if isinstance(error, BasketTimeoutError):
                     self.link.suspect()
             finally:
@@ -215,7 +215,7 @@ class Feed:
             delay = min(delay * 2, RETRY_MOST)
             if isinstance(ours, PermissionDeniedError):
                 delay = RETRY_REFUSED
-        self.set_current(False)
+        self._interrupt()
         self.replace({})
 
     def _clear_away(self, client: WireClient) -> None:

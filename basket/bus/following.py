@@ -108,7 +108,7 @@ class Follower:
         table, self._snapshot = self._snapshot, None
         self._feed.filled = self._wishes == self._feed.wishes
         self._feed.replace(table)
-        self._feed.set_current_for(self._wishes)
+        self._feed.complete(self._wishes)
 
     def nothing_left(self) -> None:
         """The bucket is not there any more."""

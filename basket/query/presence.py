@@ -90,8 +90,8 @@ class Presence:
         if fresh or len(self._list) <= FEW or self._clock() - self._listed_at > LIST_AGE:
             begun = self._clock()
             try:
-                # Names only, 10,000 in 15 ms where their values take 110. What is deleted by hand, which we never do, stays in
-                # it as a marker until that expires like a heartbeat.
+                # Names only, for a fraction of what their values cost. What is deleted by hand, which we never do, stays in it as
+                # a marker until that expires like a heartbeat.
                 self._list = frozenset(self._bucket.subjects("*", deadline=deadline))
             except NOBODY_KNOWS:
                 if fresh:

@@ -167,7 +167,7 @@ def test_what_is_told_after_everything_was_read_anew_is_what_differs(feed):
 )
 def test_a_hopeless_reason_is_raised_at_once(feed, error, hopeless):
     feed.want(["*.a"])
-    feed.set_current(False, error)
+    feed._interrupt(error)
     started = time.monotonic()
     with pytest.raises(type(error)) as raised:
         feed.wait(started + 20, hopeless)
@@ -178,7 +178,7 @@ def test_a_hopeless_reason_is_raised_at_once(feed, error, hopeless):
 
 def test_an_earlier_reason_is_not_held_against_a_new_wish(feed):
     feed.want(["*.denied"])
-    feed.set_current(False, PermissionDeniedError("no", subject="x"))
+    feed._interrupt(PermissionDeniedError("no", subject="x"))
     feed.want(["*.allowed"])
     with pytest.raises(BasketTimeoutError):
         feed.wait(soon())
@@ -188,7 +188,7 @@ def test_what_could_not_be_had_is_given_up_without_waiting_for_the_next_attempt(
     """The others of the same bucket would stand still for half a minute because of one that was refused."""
     feed.want(["*.allowed"])
     feed.want(["*.denied"])
-    feed.set_current(False, PermissionDeniedError("no", subject="x"))
+    feed._interrupt(PermissionDeniedError("no", subject="x"))
     before = link.restarts
     feed.release(["*.denied"])
     assert link.restarts == before + 1
